@@ -1,0 +1,137 @@
+"""The one catalogue of outcomes and errors.
+
+Every reason a command can end with stands here once: the C enum (``ext/reasons.h``), the proto
+enum check, the texts of both languages and ``docs/reference/errors.md`` are made from it.
+A reason with ``status=None`` is an outcome inside an OK reply; one with a status never reached
+the sequencer's decision and travels as a gRPC status with one ``ErrorInfo``.
+
+**Source:** domain.md response codes (ISO 8583 DE39), regulation clauses as given per row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+DOMAIN: Final = "campuscard"
+
+
+class Status(StrEnum):
+    """gRPC status codes used by the catalogue, by name."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    ABORTED = "ABORTED"
+    UNAVAILABLE = "UNAVAILABLE"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    UNIMPLEMENTED = "UNIMPLEMENTED"
+    DATA_LOSS = "DATA_LOSS"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One way a command can end.
+
+    ``number`` is durable for outcomes (it stands in records) and never reused. ``zh`` and ``en``
+    are templates; names in braces are filled from the decision's numbers (fen become yuan).
+    ``action`` says what the receiver should do next. ``de39`` is the nearest ISO 8583 code.
+    """
+
+    number: int
+    name: str
+    zh: str
+    en: str
+    action: str
+    status: Status | None = None
+    clause: str = ""
+    de39: str = ""
+    retryable: bool = False
+
+
+def _outcome(number: int, name: str, de39: str, clause: str, zh: str, en: str, action: str) -> Reason:
+    return Reason(number=number, name=name, de39=de39, clause=clause, zh=zh, en=en, action=action)
+
+
+OUTCOMES: Final = (
+    _outcome(0, "OK", "00", "", "交易成功", "Approved", "Deliver the goods."),
+    _outcome(1, "TERMINAL_NOT_SIGNED_IN", "77", "五.4", "终端未签到, 请签到", "Terminal is not signed in", "Call SignIn, then send with the new batch_no."),
+    _outcome(2, "KEY_EXPIRED", "94", "", "流水已过保存期", "The key is older than the 64-day window", "Look the transaction up by its seq; send a new terminal_seq for a new charge."),
+    _outcome(3, "DUPLICATE_MISMATCH", "94", "", "流水号重复且内容不符", "Same key with another body", "A defect of the terminal: use a new terminal_seq for a new charge."),
+    _outcome(4, "ORIGINAL_REVERSED", "25", "", "原交易已冲正", "The transaction was reversed before it arrived", "Do not deliver; start a new transaction."),
+    _outcome(5, "TERMINAL_SUSPENDED", "58", "五.4", "终端已停用", "Terminal is suspended", "Call the card centre."),
+    _outcome(6, "MERCHANT_INVALID", "03", "", "商户无效", "Merchant is unknown or closed", "Call the card centre."),
+    _outcome(7, "CARD_UNKNOWN", "14", "四.1", "卡号不存在", "Medium is not known", "Ask for another medium."),
+    _outcome(8, "CARD_VOID", "14", "三.3", "卡已作废", "Card is void", "Keep the card if policy says so; the holder goes to the card centre."),
+    _outcome(9, "CARD_LOST", "41", "三.2", "卡已挂失", "Card is reported lost", "Refuse; the holder goes to the card centre."),
+    _outcome(10, "CARD_FROZEN", "62", "八.1", "卡已冻结", "Card is suspended", "Refuse; the holder goes to the card centre."),
+    _outcome(11, "CARD_EXPIRED", "54", "", "卡已过期", "Card has expired", "The holder goes to the card centre."),
+    _outcome(12, "CARD_NOT_ACTIVE", "78", "三.1", "卡未启用", "Card is not active yet", "Activate the card first."),
+    _outcome(13, "ACCOUNT_CLOSED", "14", "三.5", "账户已注销", "Account is closed", "Refuse."),
+    _outcome(14, "ACCOUNT_SUSPENDED", "62", "八.1", "账户已暂停使用", "Account is suspended", "Refuse; the holder goes to the card centre."),
+    _outcome(15, "ACCOUNT_DEBT", "51", "五.3", "账户欠款 {balance}", "Account is in debt: {balance}", "Top up first; a top-up settles the debt."),
+    _outcome(16, "CATEGORY_NOT_ALLOWED", "57", "四.2", "该商户类别不支持此交易", "Not allowed at this category of merchant", "Use another kind of transaction."),
+    _outcome(17, "AMOUNT_INVALID", "13", "", "金额错误", "Amount is out of range", "Amounts are 1 fen up to the terminal's maximum."),
+    _outcome(18, "INSUFFICIENT", "51", "五.3", "余额不足: 可用 {available}, 本笔 {asked}", "Insufficient balance: {available} available, {asked} asked", "Top up, or pay less."),
+    _outcome(19, "PIN_REQUIRED", "70", "四.3", "{limits}, 本笔 {asked}, 请输入交易密码", "{limits}, this one {asked}: enter the transaction password", "Send the same key again with the transaction password."),
+    _outcome(20, "PIN_WRONG", "55", "四.3", "密码错误 (剩 {left} 次)", "Wrong transaction password ({left} tries left)", "Send a new terminal_seq for the next try."),
+    _outcome(21, "PIN_LOCKED", "75", "四.3", "交易密码已锁定", "Transaction password is locked", "The holder resets it at the counter; amounts under the limits still pass."),
+    _outcome(22, "LIMIT_HARD", "61", "", "超过系统上限", "Over a hard bound of the system", "Call the card centre."),
+    _outcome(23, "ORIGINAL_NOT_FOUND", "25", "", "原交易不存在", "Original transaction not found", "Check the original's batch_no and terminal_seq."),
+    _outcome(24, "ORIGINAL_NOT_APPROVED", "25", "", "原交易未成功", "The original moved no money", "Nothing to undo."),
+    _outcome(25, "ALREADY_REVERSED", "25", "", "原交易已冲正或撤销", "The original is already reversed", "Nothing more to do."),
+    _outcome(26, "ALREADY_REFUNDED", "25", "", "原交易已有退款", "The original was refunded already", "Refund what is left instead of reversing."),
+    _outcome(27, "REVERSAL_AMOUNT_MISMATCH", "13", "", "冲正金额与原交易不符", "A reversal is whole: the amount differs", "Send the original amount; use Refund for a part."),
+    _outcome(28, "REFUND_EXCEEDS_ORIGINAL", "13", "", "退款超过原交易: 可退 {left}", "Refund exceeds the original: {left} left", "Refund at most what is left."),
+    _outcome(29, "REFUND_NOT_ALLOWED", "57", "", "该交易不可退款", "This transaction cannot be refunded", "Use a reversal, or the counter."),
+    _outcome(30, "HOLD_NOT_FOUND", "25", "", "预扣不存在", "Hold not found", "Check the hold's seq or key."),
+    _outcome(31, "HOLD_CLOSED", "25", "", "预扣已结算或释放", "Hold is already captured or released", "Nothing more to do."),
+    _outcome(32, "HOLD_PENDING", "09", "四.6", "上一笔转款未完成", "A water transfer is still open", "Tap again with the card's counter."),
+    _outcome(33, "CARD_COUNTER_REGRESSION", "63", "五.1", "卡计数器异常", "Card counter went backwards", "Keep the card; call the card centre."),
+    _outcome(34, "WATER_CAP", "61", "四.6", "热水钱包超过上限 {limit}", "Water purse would exceed {limit}", "Use up the water purse first."),
+    _outcome(35, "PIN_NOT_SET", "55", "四.3", "未设置交易密码", "No transaction password is set", "The holder sets one at the counter."),
+    _outcome(36, "MERCHANT_SHORT", "51", "", "商户应付余额不足", "The merchant's payable does not cover it", "Refund at the counter."),
+)
+
+
+def _error(number: int, name: str, status: Status, zh: str, en: str, action: str, *, retryable: bool = False) -> Reason:
+    return Reason(number=number, name=name, status=status, zh=zh, en=en, action=action, retryable=retryable)
+
+
+ERRORS: Final = (
+    _error(200, "REQUEST_MALFORMED", Status.INVALID_ARGUMENT, "请求无法解析", "The message cannot be decoded", "Send a message of the published schema."),
+    _error(201, "FIELD_INVALID", Status.INVALID_ARGUMENT, "字段 {field} 无效: {detail}", "Field {field} is invalid: {detail}", "Correct the field."),
+    _error(202, "MESSAGE_TOO_LARGE", Status.RESOURCE_EXHAUSTED, "消息过大", "The message is larger than allowed", "Send smaller messages."),
+    _error(203, "QUEUE_FULL", Status.RESOURCE_EXHAUSTED, "系统繁忙, 请稍候重试", "The engine's queue is full", "Retry the same key after RetryInfo.", retryable=True),
+    _error(204, "RATE_LIMITED", Status.RESOURCE_EXHAUSTED, "请求过于频繁", "The terminal's rate limit is reached", "Retry the same key after RetryInfo.", retryable=True),
+    _error(205, "STORAGE_NEARLY_FULL", Status.RESOURCE_EXHAUSTED, "系统维护: 存储空间不足, 暂停扣款", "Storage is nearly full: debits are paused", "Operator: free or add space, see doctor.", retryable=True),
+    _error(206, "SHUTTING_DOWN", Status.UNAVAILABLE, "系统正在停机", "The server is draining", "Retry the same key after RetryInfo.", retryable=True),
+    _error(207, "KEY_LOADING", Status.UNAVAILABLE, "正在读取旧批次", "An older batch is being read", "Retry the same key after RetryInfo.", retryable=True),
+    _error(208, "DEADLINE_EXCEEDED", Status.DEADLINE_EXCEEDED, "请求超时, 结果未知", "The deadline passed; the outcome may be known later", "Ask GetTransaction with the key."),
+    _error(209, "NOT_FOUND", Status.NOT_FOUND, "{what} 不存在", "{what} not found", "Check the identifier."),
+    _error(210, "TRANSACTION_NOT_FOUND", Status.NOT_FOUND, "流水不存在", "No transaction under this key or seq", "It was never decided: it may be sent again."),
+    _error(211, "ALREADY_EXISTS", Status.ALREADY_EXISTS, "{what} 已存在", "{what} exists already", "Use the existing one."),
+    _error(212, "REQUEST_ID_REUSED", Status.ALREADY_EXISTS, "request_id 已用于其他内容", "request_id was used with another body", "Use a new request_id for a new act."),
+    _error(213, "CONFLICT", Status.ABORTED, "状态已变化, 请重试", "The state changed meanwhile", "Read again and retry.", retryable=True),
+    _error(214, "TABLE_FULL", Status.RESOURCE_EXHAUSTED, "{table} 已达配置上限", "{table} is at its configured maximum", "Operator: raise the limit in the configuration."),
+    _error(215, "STATE_TRANSITION", Status.FAILED_PRECONDITION, "当前状态 {state} 不允许此操作", "State {state} does not allow this", "See the state table."),
+    _error(216, "WEAK_PASSWORD", Status.FAILED_PRECONDITION, "密码过于简单", "The password is too easy to guess", "Choose six digits that are no date, number or sequence.",),
+    _error(217, "LIMIT_OVER_CEILING", Status.FAILED_PRECONDITION, "超过个人限额上限 {limit}", "Over the ceiling {limit} for personal limits", "Ask for at most the ceiling."),
+    _error(218, "PASSWORD_REFUSED", Status.FAILED_PRECONDITION, "交易密码不正确或已锁定", "The transaction password is wrong or locked", "See the reason of the record in the metadata."),
+    _error(219, "REGISTRY_UNAVAILABLE", Status.UNAVAILABLE, "登记库暂不可用", "The registry cannot be used now", "Payments go on; retry later.", retryable=True),
+    _error(220, "PAGE_TOKEN_INVALID", Status.INVALID_ARGUMENT, "分页标记无效", "The page token does not belong to this query", "Start again without a token."),
+    _error(221, "UNIMPLEMENTED", Status.UNIMPLEMENTED, "尚未提供", "Not offered by this server", "See the method's documentation."),
+    _error(222, "INTERNAL", Status.INTERNAL, "系统错误 {incident}", "Internal error {incident}", "Report the incident number."),
+    _error(223, "VERIFY_FAILED", Status.DATA_LOSS, "校验失败", "Verification found a difference", "Stop and restore from the mirror."),
+    _error(224, "CHANNEL_TXN_REUSED", Status.ALREADY_EXISTS, "渠道流水号已入账", "The channel transaction id was credited already", "Nothing more to do."),
+)
+
+REASONS: Final = OUTCOMES + ERRORS
+BY_NAME: Final = {reason.name: reason for reason in REASONS}
+BY_NUMBER: Final = {reason.number: reason for reason in REASONS}

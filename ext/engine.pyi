@@ -1,0 +1,234 @@
+"""The engine's one Python face. Shapes and threads: docs/ARCHITECTURE.md."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, TypedDict
+
+ENGINE_VERSION: Final[int]
+
+class EngineError(Exception): ...
+
+class JournalCorrupt(EngineError):
+    """A reachable block fails CRC, chain or state hash. `seq` names it."""
+
+    seq: int
+
+class DirectoryBusy(EngineError):
+    """Another process holds the data directory."""
+
+class KeyMismatch(EngineError):
+    """The key file is missing, unreadable or not the directory's."""
+
+class Malformed(EngineError):
+    """A message cannot be decoded. `reason` is of the catalogue, `field` and `detail` say where."""
+
+    reason: str
+    field: str
+    detail: str
+
+class Refused(EngineError):
+    """The command was not decided. `reason` is of the catalogue; `retry_after_ms` 0: do not."""
+
+    reason: str
+    retry_after_ms: int
+    effect: int
+
+class Options(TypedDict, total=False):
+    """Bounds fixed at open; all have defaults that fit a campus of 50,000."""
+
+    accounts_max: int  # 1,048,576
+    media_max: int  # 2,097,152
+    merchants_max: int  # 65,536
+    terminals_max: int  # 4,096
+    holds_max: int  # 262,144
+    undos_max: int  # 1,048,576
+    requests_max: int  # 1,048,576
+    queue: int  # 16,384 commands
+    block_max: int  # 8,192 records
+    segment_bytes: int  # 268,435,456
+    journal_bytes_max: int  # 0: the file system's size
+    checkpoint_records: int  # checkpoint at least every so many records
+    clock_path: str  # test clock file, only for directories made with --test
+    lock_memory: bool
+
+class Head(TypedDict):
+    decided_seq: int
+    acknowledged_seq: int
+    checkpoint_seq: int
+    rule_version: int
+    time_us: int
+    business_date: int
+    chain: bytes
+    state_hash: bytes
+    test: bool
+
+class Stats(TypedDict):
+    queue_depth: int
+    blocks: int
+    records: int
+    replays: int
+    decide_ns: int
+    commit_ns: int
+    answer_ns: int
+    block_sizes: list[int]  # count per power of two, 1..8192
+    commit_us: list[int]  # count per power of two microseconds
+    declines: dict[int, int]  # reason number -> count
+    map_used: int
+    map_size: int
+    space_used_permille: int
+    checkpoint_age_records: int
+    ledger_sum: int  # must be 0
+
+class Effect:
+    """One effect of an office command; see ext/commands.h cc_effect."""
+
+    def __init__(
+        self,
+        kind: int,
+        *,
+        row: int = 0,
+        link: int = 0,
+        event: int = 0,
+        expect: int = 0,
+        expect_status: int = 0,
+        expect_flags: int = 0,
+        expect_last_seq: int = 0,
+        amount_fen: int = 0,
+        debit_wallet: int = 0,
+        credit_wallet: int = 0,
+        body: bytes = b"",
+        pin: str = "",
+    ) -> None: ...
+
+class Transaction(TypedDict):
+    """One record in Python's terms (all cc_record fields by name, plus the block's)."""
+
+    seq: int
+    type: int
+    outcome: int
+    reason: int
+    flags: int
+    part: int
+    parts: int
+    account: int
+    medium: int
+    merchant: int
+    terminal: int
+    batch_no: int
+    terminal_seq: int
+    original_seq: int
+    prev_account_seq: int
+    amount_fen: int
+    debit_after_fen: int
+    credit_after_fen: int
+    held_after_fen: int
+    day_used_fen: int
+    meal_used_fen: int
+    day_key: int
+    meal_key: int
+    debit_wallet: int
+    credit_wallet: int
+    pin_fails: int
+    aux: int
+    raw: bytes
+
+class OfficeReply(TypedDict):
+    seq: int
+    row: int
+    replayed: bool
+    as_of_seq: int
+    outcome: int
+    reason: int
+
+class AccountReply(TypedDict):
+    account: int
+    online_fen: int
+    held_fen: int
+    subsidy_fen: int
+    water_fen: int
+    day_used_fen: int  # of the present day
+    meal_used_fen: int  # of the present meal
+    day_limit_fen: int  # effective
+    meal_limit_fen: int
+    personal_day_limit: bool
+    personal_meal_limit: bool
+    status: int
+    must_change_pin: bool
+    pin_fails: int
+    pin_version: int
+    last_seq: int
+    as_of_seq: int
+
+class HistoryReply(TypedDict):
+    items: list[Transaction]
+    next_seq: int  # 0: the end
+    as_of_seq: int
+
+def init(
+    data_dir: str,
+    key_file: str,
+    *,
+    test: bool = False,
+    segment_bytes: int = ...,
+    rules: bytes = b"",
+    meals: bytes = b"",
+) -> None:
+    """Make a data directory and a key file (0600, outside it); the first block holds the rules."""
+
+class Engine:
+    """One open data directory. Open recovers; start runs the threads."""
+
+    def __init__(self, data_dir: str, key_file: str, options: Options = ...) -> None: ...
+    def start(self) -> None: ...
+    def drain(self, timeout_s: int) -> bool:
+        """Stop taking commands, decide what is queued, commit, checkpoint."""
+    def close(self) -> None: ...
+    @property
+    def eventfd(self) -> int:
+        """Readable when answers wait; register it with loop.add_reader(fd, engine.answer)."""
+    def answer(self) -> int:
+        """Resolve the futures of all released answers; returns how many."""
+    def submit(
+        self,
+        method: int,
+        message: bytes,
+        future: asyncio.Future[bytes],
+        deadline_ms: int = 0,
+        terminal: bytes = b"",
+    ) -> None:
+        """Queue one encoded request of a hot method (ext.wire.METHODS).
+
+        The future gets the encoded response, or Refused. Raises Malformed or Refused at once.
+        """
+    def submit_batch(
+        self, message: bytes, future: asyncio.Future[bytes], deadline_ms: int = 0
+    ) -> None:
+        """Queue an AuthorizeBatchRequest; the future gets the encoded response."""
+    def office(
+        self,
+        payload: bytes,
+        effects: Sequence[Effect],
+        future: asyncio.Future[OfficeReply],
+        *,
+        request_id: bytes,
+        fingerprint: int,
+        document_kind: int,
+        actor: int = 0,
+        pin_account: int = 0,
+        pin: str = "",
+    ) -> None: ...
+    def account(self, account: int, future: asyncio.Future[AccountReply]) -> None: ...
+    def transaction(self, seq: int, future: asyncio.Future[Transaction]) -> None: ...
+    def history(
+        self, account: int, from_seq: int, limit: int, future: asyncio.Future[HistoryReply]
+    ) -> None: ...
+    def head(self) -> Head: ...
+    def stats(self) -> Stats: ...
+    def checkpoint(self) -> int:
+        """Run one checkpoint now; returns the seq it stands at."""
+    def read_blocks(self, from_seq: int, max_bytes: int) -> list[bytes]:
+        """Return whole acknowledged blocks from the one holding from_seq on."""
+    def next_rows(self) -> dict[str, int]:
+        """Next free row number per table: account, medium, merchant, terminal."""
+    def state_dump(self, table: int) -> bytes:
+        """Rows of a table as they stand, packed (tests and verification)."""
