@@ -1,0 +1,1 @@
+"""Benchmarks: engine, rpc, replay, start."""

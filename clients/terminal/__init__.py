@@ -1,0 +1,1 @@
+"""The SDK a terminal vendor uses, and the simulator."""

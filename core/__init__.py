@@ -1,0 +1,1 @@
+"""The rules of papers: pure, typed, without I/O."""

@@ -1,0 +1,1 @@
+"""The engine: decides money and keeps the journal."""

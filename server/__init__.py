@@ -1,0 +1,1 @@
+"""Opens the doors: gRPC services, the office lane, the projector, the registry."""

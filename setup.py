@@ -1,0 +1,172 @@
+"""Finds the packages, builds the Cython extension and the gRPC stubs.
+
+Metadata is in pyproject.toml. Switches come from the environment:
+
+    CC_DEBUG=1       bounds checks, C asserts, -O1 -g
+    CC_SANITIZE=1    address and undefined behaviour sanitizers
+    CC_KEEP_GOING=1  build what can be built, skip modules that do not compile
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Command, Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+STUBS = Path("build/stubs")
+PACKAGES = ("core", "ext", "server", "clients", "bench")
+PARALLEL_JOBS = 2
+
+DEBUG = os.environ.get("CC_DEBUG") == "1"
+SANITIZE = os.environ.get("CC_SANITIZE") == "1"
+KEEP_GOING = os.environ.get("CC_KEEP_GOING") == "1"
+FLAVOR = "sanitize" if SANITIZE else "debug" if DEBUG else "release"
+
+os.chdir(ROOT)
+
+
+def run_tool(script: str) -> None:
+    """Run one of our generators with the interpreter of this build."""
+    if Path(script).exists():
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, script], check=True, env=environment)
+
+
+def libcrypto() -> tuple[list[str], list[str]]:
+    """Return compiler and linker flags for OpenSSL's libcrypto."""
+    pkg_config = shutil.which("pkg-config")
+    if pkg_config is not None:
+        flags = []
+        for question in ("--cflags", "--libs"):
+            answer = subprocess.run(
+                [pkg_config, question, "libcrypto"], capture_output=True, text=True, check=False
+            )
+            if answer.returncode != 0:
+                break
+            flags.append(answer.stdout.split())
+        else:
+            return flags[0], flags[1]
+    return [], ["-lcrypto"]
+
+
+def compile_flags() -> list[str]:
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-fno-strict-aliasing", "-Wall", "-Wextra"]
+    # What Cython's own output sets off; our headers are clean of these too.
+    flags += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-unused-function"]
+    if DEBUG or SANITIZE:
+        flags += ["-O1", "-g", "-DCC_DEBUG=1", "-UNDEBUG"]
+    else:
+        flags += ["-O2"]
+    if SANITIZE:
+        flags += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
+    return flags
+
+
+def cython_directives() -> dict[str, object]:
+    return {
+        "language_level": 3,
+        "binding": True,
+        "boundscheck": DEBUG or SANITIZE,
+        "wraparound": False,
+        "cdivision": True,
+        "initializedcheck": DEBUG or SANITIZE,
+        "nonecheck": DEBUG or SANITIZE,
+        "overflowcheck": False,
+        "embedsignature": False,
+        "emit_code_comments": False,
+    }
+
+
+def extensions() -> list[Extension]:
+    """One extension module per .pyx, each its own shared object."""
+    sources = sorted([*Path("ext").glob("*.pyx"), *Path("ext/front").glob("*.pyx")])
+    headers = sorted(
+        str(path) for pattern in ("*.pxd", "*.h") for path in Path("ext").rglob(pattern)
+    )
+    cflags, libs = libcrypto()
+    # A C file of the same name is part of the module (ext/wire.pyx and ext/wire_impl.c).
+    return [
+        Extension(
+            ".".join(path.with_suffix("").parts),
+            [str(path), *(str(c) for c in [path.with_name(f"{path.stem}_impl.c")] if c.exists())],
+            include_dirs=["ext"],
+            depends=headers,
+            extra_compile_args=[*cflags, *compile_flags()],
+            extra_link_args=[
+                *libs,
+                "-ldl",
+                "-lpthread",
+                *(["-fsanitize=address,undefined"] if SANITIZE else []),
+            ],
+            optional=KEEP_GOING,
+        )
+        for path in sources
+    ]
+
+
+class BuildExt(build_ext):
+    """Cythonizes only when extensions are really built, into build/cython-FLAVOR."""
+
+    def finalize_options(self) -> None:
+        if self.distribution.ext_modules:
+            from Cython.Build import cythonize  # noqa: PLC0415 - not needed to read metadata
+
+            self.distribution.ext_modules = cythonize(
+                self.distribution.ext_modules,
+                build_dir=f"build/cython-{FLAVOR}",
+                compiler_directives=cython_directives(),
+                nthreads=PARALLEL_JOBS,
+                exclude_failures=KEEP_GOING,
+                quiet=False,
+            )
+        super().finalize_options()
+        self.parallel = self.parallel or PARALLEL_JOBS
+        self.build_temp = f"build/temp-{FLAVOR}-{platform.machine()}"
+
+
+class Annotate(Command):
+    """Writes Cython's annotated HTML: yellow lines talk to Python."""
+
+    description = "write annotated HTML of every .pyx to build/annotate"
+    user_options: list[tuple[str, str | None, str]] = []  # noqa: RUF012 - setuptools' contract
+
+    def initialize_options(self) -> None:
+        """Nothing to set."""
+
+    def finalize_options(self) -> None:
+        """Nothing to check."""
+
+    def run(self) -> None:
+        from Cython.Build import cythonize  # noqa: PLC0415 - only this command needs it
+
+        cythonize(
+            extensions(),
+            build_dir="build/annotate",
+            annotate=True,
+            force=True,
+            compiler_directives=cython_directives(),
+            nthreads=PARALLEL_JOBS,
+        )
+
+
+run_tool("tools/gen_reasons.py")
+run_tool("tools/gen_stubs.py")
+
+setup(
+    packages=[
+        *find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
+        *(find_packages(str(STUBS)) if STUBS.is_dir() else []),
+    ],
+    package_dir={"campuscard": str(STUBS / "campuscard")},
+    package_data={
+        "": ["*.pyi", "py.typed"],
+        "ext": ["*.pxd", "*.h"],
+    },
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildExt, "annotate": Annotate},
+)
