@@ -55,6 +55,7 @@ def libcrypto() -> tuple[list[str], list[str]]:
 
 
 def compile_flags() -> list[str]:
+    """Return the C compiler's flags for this flavor."""
     flags = ["-std=c11", "-D_GNU_SOURCE", "-fno-strict-aliasing", "-Wall", "-Wextra"]
     # What Cython's own output sets off; our headers are clean of these too.
     flags += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-unused-function"]
@@ -68,6 +69,7 @@ def compile_flags() -> list[str]:
 
 
 def cython_directives() -> dict[str, object]:
+    """Return the directives of every .pyx: fast in release, checked otherwise."""
     return {
         "language_level": 3,
         "binding": True,

@@ -1,7 +1,8 @@
 """Makes the gRPC stubs of proto/ in build/stubs, as the package `campuscard.v1`.
 
 Files whose content did not change keep their time, so nothing after them is rebuilt.
-Run it through `make build`; `--force` runs it by hand whatever the times say.
+Run it through `make build`. By hand: `--force` generates whatever the times say, and
+`--image FILE` writes the resolved descriptors with their comments instead, for buf.
 """
 
 import shutil
@@ -19,6 +20,12 @@ INIT = '"""Generated from proto/ by tools/gen_stubs.py."""\n'
 def main() -> int:
     """Generate what is missing or older than its source. Returns the exit status."""
     sources = sorted(PROTO.rglob("*.proto"))
+    if "--image" in sys.argv:
+        image = sys.argv[sys.argv.index("--image") + 1]
+        protoc(
+            sources, [f"--descriptor_set_out={image}", "--include_imports", "--include_source_info"]
+        )
+        return 0
     marker = OUT / ".sources"
     listing = "".join(f"{path.relative_to(ROOT)}\n" for path in sources)
     if "--force" not in sys.argv and is_current(marker, listing, sources):
@@ -26,7 +33,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="campuscard-stubs-") as name:
         fresh = Path(name)
         if sources:
-            protoc(sources, fresh)
+            protoc(sources, generator_flags(fresh))
         add_packages(fresh)
         publish(fresh)
     marker.write_text(listing, encoding="utf-8")
@@ -41,19 +48,27 @@ def is_current(marker: Path, listing: str, sources: list[Path]) -> bool:
     return all(path.stat().st_mtime_ns < made for path in [*sources, Path(__file__)])
 
 
-def protoc(sources: list[Path], out: Path) -> None:
-    """Run protoc with the Python, gRPC and type stub generators."""
+def protoc(sources: list[Path], flags: list[str]) -> None:
+    """Run protoc over all sources."""
     command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={PROTO}"]
     command += [f"--proto_path={path}" for path in include_paths()]
-    for plugin in ("protoc-gen-mypy", "protoc-gen-mypy_grpc"):
-        command.append(f"--plugin={plugin}={find_plugin(plugin)}")
-    command += [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    command += flags
     command += [str(path) for path in sources]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     # Success says only "Writing mypy to ...": worth no line of a build.
     if done.returncode != 0:
         sys.stderr.write(done.stderr)
         raise SystemExit(done.returncode)
+
+
+def generator_flags(out: Path) -> list[str]:
+    """Name the Python, gRPC and type stub generators and where they write."""
+    plugins = [
+        f"--plugin={name}={find_plugin(name)}"
+        for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+    ]
+    kinds = ("python", "grpc_python", "mypy", "mypy_grpc")
+    return [*plugins, *(f"--{kind}_out={out}" for kind in kinds)]
 
 
 def include_paths() -> list[Path]:

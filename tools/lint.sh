@@ -5,13 +5,16 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"      # cython-lint looks up pycodestyle there
 
 failed=()
+lines_shown=40
 check() {
     local name="$1" output
     shift
     if output="$("$@" 2>&1)"; then
         printf '  %-12s ok\n' "$name"
     else
-        printf '  %-12s FAILED\n%s\n\n' "$name" "$output"
+        printf '  %-12s FAILED\n%s\n' "$name" "$(head -n "$lines_shown" <<<"$output")"
+        [ "$(wc -l <<<"$output")" -le "$lines_shown" ] || printf '(more: run %s)\n' "$*"
+        printf '\n'
         failed+=("$name")
     fi
 }
@@ -39,8 +42,8 @@ if [ "${1:-}" = --fix ]; then
 fi
 
 echo "Linting"
-check "ruff" ruff check --quiet .
-check "ruff format" ruff format --quiet --diff .
+check "ruff" ruff check --quiet --output-format concise .
+check "ruff format" ruff format --check --output-format concise .
 [ "${#typed[@]}" = 0 ] || check "mypy" mypy --no-error-summary "${typed[@]}"
 [ "${#cython[@]}" = 0 ] || check "cython-lint" cython-lint "${cython[@]}"
 if [ "${#protos[@]}" != 0 ]; then
