@@ -99,7 +99,8 @@ typedef struct {
     uint8_t debit_wallet;
     uint8_t credit_wallet;
     uint8_t pin_fails;          /* consecutive wrong passwords after */
-    uint8_t spare[2];
+    uint8_t original_part;      /* reversal, refund: which part original_seq is, 1-based */
+    uint8_t spare;
 } cc_money_body;
 
 typedef struct {               /* CC_T_ACCOUNT: after-image of everything but money and counters */
@@ -189,7 +190,7 @@ typedef struct {
         cc_document_body document;
         uint8_t bytes[56];
     } body;
-    uint32_t aux;              /* asked fen; hold: card counter (water) */
+    uint32_t aux;              /* asked fen; water hold: card counter; refund: refunded in all */
     uint32_t crc32c;           /* of bytes 0..123 */
 } cc_record;
 
@@ -248,7 +249,7 @@ typedef struct {               /* read on every tap */
     uint16_t meal_day;         /* the day meal_used's meal began */
     uint8_t meal_index;        /* 1..8, 0 none yet */
     uint8_t status, pin_fails, flags;
-    uint32_t grey_hold;        /* hold row of an open water transfer, 0 none */
+    uint32_t water_hold;       /* low half of the seq of the open water transfer, 0 none */
     uint32_t stamp;
 } cc_account;
 
@@ -272,8 +273,7 @@ typedef struct {
 typedef struct {
     int64_t payable;
     uint8_t category, status, flags, spare0[5];
-    uint64_t credits, debits;  /* fen ever moved in, out */
-    uint8_t spare[28];
+    uint8_t spare[44];
     uint32_t stamp;
 } cc_merchant;
 
@@ -282,7 +282,7 @@ typedef struct {
     uint32_t merchant, max_amount;
     uint32_t batch_no, prev_batch_no; /* the last two sign-ins; 0 none */
     uint64_t last_seq, sign_in_seq;
-    uint64_t keys_sum[2];      /* sum of the key entries of batch_no, prev_batch_no */
+    uint64_t keys_sum[2];      /* sum of mix64 over the key entries, by batch_no & 1 */
     uint8_t status, flags, signed_in, spare0;
     uint8_t spare[56];
     uint32_t stamp;

@@ -99,7 +99,8 @@ cdef extern from "records.h" nogil:
         uint8_t debit_wallet
         uint8_t credit_wallet
         uint8_t pin_fails
-        uint8_t spare[2]
+        uint8_t original_part
+        uint8_t spare
 
     ctypedef struct cc_account_body:
         uint8_t pin_tag[16]
@@ -314,7 +315,7 @@ cdef extern from "records.h" nogil:
         uint16_t meal_day
         uint8_t meal_index
         uint8_t status, pin_fails, flags
-        uint32_t grey_hold
+        uint32_t water_hold
         uint32_t stamp
 
     ctypedef struct cc_account_cold:
@@ -343,8 +344,7 @@ cdef extern from "records.h" nogil:
         uint8_t status
         uint8_t flags
         uint8_t spare0[5]
-        uint64_t credits, debits
-        uint8_t spare[28]
+        uint8_t spare[44]
         uint32_t stamp
 
     ctypedef struct cc_terminal:

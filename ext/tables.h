@@ -31,6 +31,7 @@ typedef struct {
     uint32_t terminal, batch_no;
     uint32_t state, spare;
     uint64_t used;             /* block count when last used */
+    int64_t sign_in_us;        /* block time of its sign-in; 0: before the window */
     cc_key *keys;              /* CC_TERMINAL_SEQ_MAX + 1 */
 } cc_old_batch;
 
@@ -54,7 +55,8 @@ typedef struct {
     /* first row never used; max: rows mapped */
     uint32_t accounts, media, merchants, terminals, holds, undos, requests;
     uint32_t accounts_max, media_max, merchants_max, terminals_max, holds_max, undos_max, requests_max;
-    uint32_t hold_free, undo_free; /* freed rows before `holds`, chained by account field; 0 none */
+    uint32_t *hold_stack;      /* freed rows before `holds` */
+    uint32_t hold_free;        /* how many */
 
     cc_index medium_index, terminal_index, hold_index, undo_index, request_index;
 

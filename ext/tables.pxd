@@ -39,6 +39,7 @@ cdef extern from "tables.h" nogil:
         uint32_t terminal, batch_no
         uint32_t state, spare
         uint64_t used
+        int64_t sign_in_us
         cc_key *keys
 
     ctypedef struct cc_tables:
@@ -59,7 +60,8 @@ cdef extern from "tables.h" nogil:
         uint32_t accounts, media, merchants, terminals, holds, undos, requests
         uint32_t accounts_max, media_max, merchants_max, terminals_max, holds_max
         uint32_t undos_max, requests_max
-        uint32_t hold_free, undo_free
+        uint32_t *hold_stack
+        uint32_t hold_free
         cc_index medium_index, terminal_index, hold_index, undo_index, request_index
         cc_due *due
         uint32_t dues
