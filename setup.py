@@ -115,20 +115,41 @@ class BuildExt(build_ext):
     """Cythonizes only when extensions are really built, into build/cython-FLAVOR."""
 
     def finalize_options(self) -> None:
-        if self.distribution.ext_modules:
-            from Cython.Build import cythonize  # noqa: PLC0415 - not needed to read metadata
-
-            self.distribution.ext_modules = cythonize(
-                self.distribution.ext_modules,
-                build_dir=f"build/cython-{FLAVOR}",
-                compiler_directives=cython_directives(),
-                nthreads=PARALLEL_JOBS,
-                exclude_failures=KEEP_GOING,
-                quiet=False,
-            )
         super().finalize_options()
         self.parallel = self.parallel or PARALLEL_JOBS
         self.build_temp = f"build/temp-{FLAVOR}-{platform.machine()}"
+
+    def run(self) -> None:
+        made = {extension.name: extension for extension in self.cythonized()}
+        # Cython leaves copies of our headers beside its C, where the compiler would find them
+        # first, and renews them by time only: an older header checked out would not count.
+        for copy in Path(f"build/cython-{FLAVOR}").rglob("*.h"):
+            copy.unlink()
+        self.extensions = [e for e in self.extensions or [] if e.name in made]
+        for extension in self.extensions:
+            public = {k: v for k, v in vars(made[extension.name]).items() if not k.startswith("_")}
+            vars(extension).update(public)
+        super().run()
+
+    def cythonized(self) -> list[Extension]:
+        """Translate to C, all at once or, to keep going after a failure, one at a time."""
+        from Cython.Build import cythonize  # noqa: PLC0415 - not needed to read metadata
+        from Cython.Compiler.Errors import CompileError  # noqa: PLC0415 - see above
+
+        options = {
+            "build_dir": f"build/cython-{FLAVOR}",
+            "compiler_directives": cython_directives(),
+            "force": bool(self.force),
+        }
+        if not KEEP_GOING:
+            return cythonize(self.extensions or [], nthreads=PARALLEL_JOBS, **options)
+        made: list[Extension] = []
+        for extension in self.extensions or []:
+            try:
+                made += cythonize([extension], **options)
+            except CompileError:
+                print(f"left out: {extension.name}")
+        return made
 
 
 class Annotate(Command):
@@ -164,6 +185,7 @@ setup(
         *find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
         *(find_packages(str(STUBS)) if STUBS.is_dir() else []),
     ],
+    include_package_data=False,
     package_dir={"campuscard": str(STUBS / "campuscard")},
     package_data={
         "": ["*.pyi", "py.typed"],

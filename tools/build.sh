@@ -2,6 +2,8 @@
 # Builds the extension modules and the gRPC stubs in place, only when an input has changed.
 #
 #   tools/build.sh release|debug|sanitize
+#
+# CC_KEEP_GOING=1 builds what compiles and leaves out the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,20 +48,30 @@ printf 'Building %d extension modules and the stubs of %d protos (%s, first time
     "$modules" "$protos" "$flavor" $((5 + modules * 5))
 started=$SECONDS
 arguments=(egg_info --egg-base build/stubs build_ext --inplace)
-if [ -f "$stamp" ] && [ "$(head -n 1 "$stamp")" != "$flavor" ]; then
-    arguments+=(--force)        # the modules in place are of the other flavor
+if [ "$(cat build/.flavor 2>/dev/null)" != "$flavor" ]; then
+    arguments+=(--force)        # the modules in place may be of another flavor
 fi
+printf '%s\n' "$flavor" >build/.flavor
 mkdir -p build/stubs
 { printf '%s\n' "$flavor"; inputs; } >"$stamp.next"
 if ! .venv/bin/python setup.py -q "${arguments[@]}" >"$log" 2>&1; then
     printf 'FAILED\n\n'
-    grep -nE '(^|[^-])(error|Error)|undefined reference' "$log" | head -n 20 || true
-    printf '\n'
-    tail -n 40 "$log"
+    if grep -q '^Error compiling Cython file' "$log"; then
+        sed -n '/^Error compiling Cython file/,/^Traceback/p' "$log" | grep -v '^Traceback' | head -n 80
+    elif grep -qE ' error: ' "$log"; then
+        grep -E -A 4 ' error: ' "$log" | head -n 60
+    else
+        tail -n 30 "$log"
+    fi
     printf '\nThe whole log: %s\n' "$log"
     rm -f "$stamp.next"
     exit 1
 fi
-mv "$stamp.next" "$stamp"
+if [ "${CC_KEEP_GOING:-0}" = 1 ]; then
+    rm -f "$stamp.next" "$stamp"        # something may be missing: the next build looks again
+else
+    mv "$stamp.next" "$stamp"
+fi
 printf 'done (%d s)\n' $((SECONDS - started))
+grep '^left out: ' "$log" || true
 grep -E '^ext/.*warning:' "$log" | sort -u || true

@@ -30,7 +30,7 @@ fi
 
 log=build/setup.log
 : >"$log"
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }    # each argument a line
 
 # step TEXT COMMAND...: one line on the screen, everything else in the log unless it fails.
 step() {
