@@ -130,6 +130,7 @@ ERRORS: Final = (
     _error(222, "INTERNAL", Status.INTERNAL, "系统错误 {incident}", "Internal error {incident}", "Report the incident number."),
     _error(223, "VERIFY_FAILED", Status.DATA_LOSS, "校验失败", "Verification found a difference", "Stop and restore from the mirror."),
     _error(224, "CHANNEL_TXN_REUSED", Status.ALREADY_EXISTS, "渠道流水号已入账", "The channel transaction id was credited already", "Nothing more to do."),
+    _error(225, "BALANCE_NOT_ZERO", Status.FAILED_PRECONDITION, "账户尚有余额或预扣, 不能注销", "The account still holds money or holds", "Pay the balance out, wait for the holds."),
 )
 
 REASONS: Final = OUTCOMES + ERRORS

@@ -1,0 +1,214 @@
+"""The rules of merchants, terminals, meal periods and limit rules.
+
+**Source:** regulation 四.2, 四.3, 四.6, 六.3; domain merchant categories and parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from core import documents
+from core.calendar import meal_fault
+from core.money import AMOUNT_MAX
+from core.plans import EffectKind, EffectPlan, Expect, Plan
+from core.refusals import Refusal, invalid, taken
+from core.rows import KEYPAD, MealsBody, MerchantBody, ServiceStatus, TerminalBody
+
+if TYPE_CHECKING:
+    from core.calendar import MealPeriod
+    from core.facts import MerchantFacts, TerminalFacts
+    from core.rows import RulesBody
+
+RULE_RANGES: Final = {
+    "day_limit": (0, AMOUNT_MAX),
+    "meal_limit": (0, AMOUNT_MAX),
+    "day_ceiling": (0, AMOUNT_MAX),
+    "meal_ceiling": (0, AMOUNT_MAX),
+    "hold_seconds": (60, 86_400),
+    "water_hold_seconds": (30, 86_400),
+    "late_capture_seconds": (0, 64 * 86_400),
+    "water_tap": (1, 100_000),
+    "water_cap": (0, AMOUNT_MAX),
+    "pin_max": (1, 10),
+    "meal_scope": (0, 1),
+}
+"""Least and largest value of each rule: fen, seconds, tries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedMerchant:
+    """Fields of a merchant to change; None: as it is."""
+
+    name: str | None = None
+    category: int | None = None
+    status: ServiceStatus | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedTerminal:
+    """Fields of a terminal to change; None: as it is. ``max_amount`` in fen."""
+
+    merchant_number: int | None = None
+    keypad: bool | None = None
+    max_amount: int | None = None
+    place: str | None = None
+    status: ServiceStatus | None = None
+
+
+def create_merchant(
+    merchant_id: str, *, number: int, name: str, category: int, known: MerchantFacts | None
+) -> Plan:
+    """Create a merchant in service under the next free row ``number``.
+
+    Raises:
+        Refusal: ALREADY_EXISTS.
+    """
+    if known is not None:
+        raise taken("merchant")
+    effect = EffectPlan(
+        kind=EffectKind.MERCHANT,
+        row=number,
+        expect=Expect.ROW_FREE,
+        body=MerchantBody(category=category).pack(),
+    )
+    return Plan(
+        document=documents.MerchantSet(merchant_id=merchant_id, name=name), effects=(effect,)
+    )
+
+
+def update_merchant(merchant: MerchantFacts, wanted: WantedMerchant) -> Plan:
+    """Change a merchant; WITHDRAWN is for ever.
+
+    Raises:
+        Refusal: STATE_TRANSITION.
+    """
+    _refuse_withdrawn(merchant.status)
+    body = MerchantBody(
+        category=merchant.category if wanted.category is None else wanted.category,
+        status=merchant.status if wanted.status is None else wanted.status,
+    )
+    effect = EffectPlan(
+        kind=EffectKind.MERCHANT,
+        row=merchant.number,
+        expect=Expect.STATUS,
+        expect_status=merchant.status,
+        body=body.pack(),
+    )
+    name = merchant.name if wanted.name is None else wanted.name
+    document = documents.MerchantSet(merchant_id=merchant.merchant_id, name=name)
+    return Plan(document=document, effects=(effect,))
+
+
+def create_terminal(
+    terminal_id: str, wanted: WantedTerminal, *, number: int, known: TerminalFacts | None
+) -> Plan:
+    """Create a terminal in service under the next free row ``number``.
+
+    Raises:
+        Refusal: ALREADY_EXISTS.
+    """
+    if known is not None:
+        raise taken("terminal")
+    body = TerminalBody(
+        name=terminal_id,
+        max_amount=wanted.max_amount or 0,
+        flags=KEYPAD if wanted.keypad else 0,
+    )
+    effect = EffectPlan(
+        kind=EffectKind.TERMINAL,
+        row=number,
+        link=wanted.merchant_number or 0,
+        expect=Expect.ROW_FREE,
+        body=body.pack(),
+    )
+    return Plan(document=documents.TerminalSet(place=wanted.place or ""), effects=(effect,))
+
+
+def update_terminal(terminal: TerminalFacts, wanted: WantedTerminal) -> Plan:
+    """Change a terminal; WITHDRAWN is for ever.
+
+    Raises:
+        Refusal: STATE_TRANSITION.
+    """
+    _refuse_withdrawn(terminal.status)
+    flags = terminal.flags
+    if wanted.keypad is not None:
+        flags = flags | KEYPAD if wanted.keypad else flags & ~KEYPAD
+    body = TerminalBody(
+        name=terminal.terminal_id,
+        max_amount=terminal.max_amount if wanted.max_amount is None else wanted.max_amount,
+        status=terminal.status if wanted.status is None else wanted.status,
+        flags=flags,
+    )
+    same_merchant = wanted.merchant_number is None
+    effect = EffectPlan(
+        kind=EffectKind.TERMINAL,
+        row=terminal.number,
+        link=terminal.merchant_number if same_merchant else wanted.merchant_number or 0,
+        expect=Expect.STATUS,
+        expect_status=terminal.status,
+        body=body.pack(),
+    )
+    place = terminal.place if wanted.place is None else wanted.place
+    return Plan(document=documents.TerminalSet(place=place), effects=(effect,))
+
+
+def set_meals(periods: tuple[MealPeriod, ...]) -> Plan:
+    """Replace the meal periods from the next block on.
+
+    Raises:
+        Refusal: FIELD_INVALID saying which period is wrong and how.
+    """
+    fault = meal_fault(periods)
+    if fault:
+        raise invalid("periods", fault)
+    effect = EffectPlan(kind=EffectKind.MEALS, body=MealsBody(periods).pack())
+    document = documents.MealsSet(names=tuple(period.name for period in periods))
+    return Plan(document=document, effects=(effect,))
+
+
+def set_rules(rules: RulesBody, changes: dict[str, int]) -> Plan:
+    """Change limit rules from the next block on; the engine numbers the version.
+
+    Args:
+        rules: in force.
+        changes: field of ``RulesBody`` to its new value.
+
+    Raises:
+        Refusal: FIELD_INVALID.
+
+    **Source:** regulation 六.3: parameters change by recorded acts only.
+    """
+    if not changes:
+        raise invalid("day_limit_fen", "name at least one rule")
+    for name, value in changes.items():
+        least, largest = RULE_RANGES[name]
+        if not least <= value <= largest:
+            raise invalid(name, f"{least} to {largest}")
+    after = replace(rules, **changes)
+    for limit, ceiling in (("day_limit", "day_ceiling"), ("meal_limit", "meal_ceiling")):
+        if getattr(after, ceiling) < getattr(after, limit):
+            raise invalid(ceiling, f"not below {limit}")
+    effect = EffectPlan(kind=EffectKind.RULES, body=after.pack())
+    return Plan(document=documents.RulesSet(), effects=(effect,))
+
+
+def check_etag(etag: str, *, changed_seq: int) -> None:
+    """Refuse an edit that was made on an older version.
+
+    Raises:
+        Refusal: CONFLICT.
+    """
+    if etag and etag != format_etag(changed_seq):
+        raise Refusal("CONFLICT")
+
+
+def format_etag(changed_seq: int) -> str:
+    """Return the etag of a thing last changed at a seq."""
+    return f"{changed_seq:x}"
+
+
+def _refuse_withdrawn(status: ServiceStatus) -> None:
+    if status is ServiceStatus.WITHDRAWN:
+        raise Refusal("STATE_TRANSITION", state=status.name)

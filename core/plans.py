@@ -1,0 +1,87 @@
+"""What a decided act of the office asks of the engine: one document and up to eight effects.
+
+**Source:** docs/reference/decisions.md "Office commands"; ``ext/commands.h`` ``cc_effect``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from core.documents import Document
+
+EFFECTS_MAX: Final = 8
+
+
+class EffectKind(IntEnum):
+    """``CC_EF_*``."""
+
+    ACCOUNT_OPEN = 1
+    ACCOUNT_STATUS = 2
+    ACCOUNT_LIMITS = 3
+    PIN_SET = 4
+    PIN_RESET = 5
+    MEDIUM_BIND = 6
+    MEDIUM_STATE = 7
+    MERCHANT = 8
+    TERMINAL = 9
+    CATEGORY = 10
+    RULES = 11
+    MEALS = 12
+    TOP_UP = 13
+    SUBSIDY = 14
+    ADJUST = 15
+
+
+class Expect(IntFlag):
+    """``CC_X_*``: what the row must be like, or the engine answers CONFLICT."""
+
+    ANY = 0
+    STATUS = 1
+    LAST_SEQ = 2
+    ROW_FREE = 4
+
+
+class Wallet(IntEnum):
+    """``CC_W_*``: a side of a movement."""
+
+    NONE = 0
+    ONLINE = 1
+    WATER = 2
+    SUBSIDY = 3
+    MERCHANT = 8
+    CASH = 16
+    CLEARING_WX = 17
+    CLEARING_BANK = 18
+    SUBSIDY_SOURCE = 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectPlan:
+    """One effect; ``row`` 0 takes the next free row. ``pin`` never shows in a repr."""
+
+    kind: EffectKind
+    row: int = 0
+    link: int = 0
+    event: int = 0
+    expect: Expect = Expect.ANY
+    expect_status: int = 0
+    expect_flags: int = 0
+    expect_last_seq: int = 0
+    amount_fen: int = 0
+    debit_wallet: Wallet = Wallet.NONE
+    credit_wallet: Wallet = Wallet.NONE
+    body: bytes = b""
+    pin: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A decided act. With ``pin_account`` the engine checks the password first and counts it."""
+
+    document: Document
+    effects: tuple[EffectPlan, ...]
+    pin_account: int = 0
+    pin: str = field(default="", repr=False)

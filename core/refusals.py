@@ -1,0 +1,51 @@
+"""The one exception of papers: an act is refused with a reason of the catalogue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.catalogue import BY_NAME
+
+if TYPE_CHECKING:
+    from core.catalogue import Reason
+
+
+class Refusal(Exception):
+    """An act is refused; nothing was changed.
+
+    Attributes:
+        reason: row of the catalogue.
+        metadata: numbers and names behind it, lowerCamel with the unit in the key
+            (``balanceFen``); they fill the texts' placeholders and travel in ``ErrorInfo``.
+        retry_after_ms: when to send the same again; 0: not before something changed.
+    """
+
+    def __init__(self, name: str, *, retry_after_ms: int = 0, **metadata: str | int) -> None:
+        self.reason: Reason = BY_NAME[name]
+        self.metadata: dict[str, str | int] = metadata
+        self.retry_after_ms = retry_after_ms
+        super().__init__(name, metadata)
+
+
+def invalid(field: str, detail: str) -> Refusal:
+    """Return the refusal of one field of a request.
+
+    Args:
+        field: name as in the proto.
+        detail: what it must be, for developers, English.
+    """
+    return Refusal("FIELD_INVALID", field=field, detail=detail)
+
+
+def missing(what: str) -> Refusal:
+    """Return the refusal of an identifier that names nothing.
+
+    Args:
+        what: kind of thing, lower case, as ``account``.
+    """
+    return Refusal("NOT_FOUND", what=what)
+
+
+def taken(what: str) -> Refusal:
+    """Return the refusal of an identifier that is in use already."""
+    return Refusal("ALREADY_EXISTS", what=what)

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+
+from core import documents
+from core.documents import KINDS, DocumentError, decode
+
+SAMPLES = [
+    documents.AccountOpened(account_no="007", sealed=b"\x00\xff", medium_token=b""),
+    documents.AccountStatusSet(previous=1, note="遗失未还"),
+    documents.LimitsSet(),
+    documents.PasswordSet(),
+    documents.PasswordReset(),
+    documents.MediumBound(medium_type=1, medium_token=b"\x04\xa1"),
+    documents.MediumStateSet(event=3),
+    documents.MediumUnbound(),
+    documents.ToppedUp(source=1, channel_txn_id="wx-1"),
+    documents.SubsidyGranted(label="2024-03"),
+    documents.MerchantSet(merchant_id="M1", name="一食堂"),
+    documents.TerminalSet(place="一楼"),
+    documents.MealsSet(names=("LUNCH", "DINNER")),
+    documents.RulesSet(),
+]
+
+
+def test_every_kind_has_a_sample():
+    assert {type(sample) for sample in SAMPLES} == set(KINDS.values())
+
+
+@pytest.mark.parametrize("document", SAMPLES, ids=lambda d: type(d).__name__)
+def test_documents_read_back(document):
+    assert decode(document.KIND, document.encode()) == document
+
+
+def test_golden_bytes():
+    """The bytes are durable: a change of them is a new version."""
+    assert SAMPLES[0].encode() == (
+        b'{"account_no":"007","medium_token":"","medium_type":0,"sealed":"AP8=","v":1}'
+    )
+    assert SAMPLES[12].encode() == b'{"names":["LUNCH","DINNER"],"v":1}'
+    assert documents.MerchantSet(merchant_id="M", name="食").encode() == (
+        '{"merchant_id":"M","name":"食","v":1}'.encode()
+    )
+
+
+def test_kind_numbers_are_durable():
+    assert {number: kind.__name__ for number, kind in KINDS.items()} == {
+        1: "AccountOpened",
+        2: "AccountStatusSet",
+        3: "LimitsSet",
+        4: "PasswordSet",
+        5: "PasswordReset",
+        6: "MediumBound",
+        7: "MediumStateSet",
+        8: "MediumUnbound",
+        9: "ToppedUp",
+        10: "SubsidyGranted",
+        16: "MerchantSet",
+        17: "TerminalSet",
+        18: "MealsSet",
+        19: "RulesSet",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (99, b'{"v":1}'),
+        (3, b'{"v":2}'),
+        (3, b"{}"),
+        (3, b"[]"),
+        (3, b"\xff"),
+        (3, b""),
+        (3, b'{"v":1} '),
+        (3, b'{"v":1,"x":1}'),
+        (7, b'{"event":"3","v":1}'),
+        (7, b'{"event":true,"v":1}'),
+        (6, json.dumps({"medium_type": 1, "medium_token": "?", "v": 1}).encode()),
+        (18, b'{"names":"LUNCH","v":1}'),
+    ],
+)
+def test_what_is_not_known_is_refused(kind, payload):
+    with pytest.raises(DocumentError):
+        decode(kind, payload)
