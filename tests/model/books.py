@@ -1,0 +1,277 @@
+"""The books: all rows, the present block's time, and how a record is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.model.numbers import (
+    ASKED_MAX,
+    LIMIT_DEFAULT,
+    MEAL_YESTERDAY,
+    NO_FLAG,
+    Counts,
+    Flag,
+    Kind,
+    Outcome,
+    Reason,
+    Wallet,
+)
+from tests.model.state import (
+    SEED_CATEGORIES,
+    SEED_MEALS,
+    Account,
+    Hold,
+    Meals,
+    Medium,
+    Merchant,
+    Record,
+    Reply,
+    Rules,
+    Tap,
+    Terminal,
+    Undo,
+)
+
+COUNTS = {Counts.DAY: Flag.COUNTS_DAY, Counts.MEAL: Flag.COUNTS_MEAL}
+
+
+def asked32(amount: int) -> int:
+    """Return an amount as `aux` says it."""
+    return amount if 0 <= amount < ASKED_MAX else ASKED_MAX
+
+
+def signed64(value: int) -> int:
+    """Return 64 bits as the signed number they stand for."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
+@dataclass(slots=True, kw_only=True)
+class Books:
+    """Everything the rules look at."""
+
+    rules: Rules = field(default_factory=Rules)
+    meals: Meals = SEED_MEALS
+    categories: dict[int, Counts] = field(default_factory=lambda: dict(SEED_CATEGORIES))
+    next_rules: Rules | None = None
+    next_meals: Meals | None = None
+
+    accounts: dict[int, Account] = field(default_factory=dict)
+    media: dict[int, Medium] = field(default_factory=dict)
+    merchants: dict[int, Merchant] = field(default_factory=dict)
+    terminals: dict[int, Terminal] = field(default_factory=dict)
+    holds: dict[int, Hold] = field(default_factory=dict)
+    undos: dict[int, Undo] = field(default_factory=dict)
+    ledger: dict[int, int] = field(default_factory=dict)
+    requests: dict[bytes, tuple[tuple[Any, ...], Any]] = field(default_factory=dict)
+    journal: list[Record] = field(default_factory=list)
+
+    time_us: int = 0
+    business_date: int = 0
+    day_key: int = 0
+    meal_key: int = 0
+
+    # ---- time ----
+
+    def set_time(self, time_us: int) -> None:
+        """Enter a block: everything in it happens at this one time."""
+        self.rules, self.next_rules = self.next_rules or self.rules, None
+        self.meals, self.next_meals = self.next_meals or self.meals, None
+        self.time_us = max(self.time_us, time_us)
+        local_s = self.time_us // 1_000_000 + self.rules.utc_offset_seconds
+        self.day_key = local_s // 86_400
+        self.meal_key = self.meal_at(local_s % 86_400 // 60)
+        self.business_date = max(self.business_date, self.day_key)
+
+    def meal_at(self, minute: int) -> int:
+        """Return the meal's key at a minute of the day, 0 outside meals."""
+        for index, (start, end) in enumerate(self.meals, start=1):
+            if start < end:
+                if start <= minute < end:
+                    return index
+            elif minute >= start:
+                return index
+            elif minute < end:
+                return index | MEAL_YESTERDAY
+        return 0
+
+    @staticmethod
+    def meal_of(day_key: int, meal_key: int) -> tuple[int, int]:
+        """Return (day it began, index), the same on both sides of midnight."""
+        if meal_key & MEAL_YESTERDAY:
+            return day_key - 1, meal_key & ~MEAL_YESTERDAY
+        return day_key, meal_key
+
+    # ---- counters ----
+
+    def day_used(self, account: Account, day_key: int) -> int:
+        """Return fen counted in that day, 0 if the account's counter is of another."""
+        return account.day_used if account.day == day_key else 0
+
+    def meal_used(self, account: Account, day_key: int, meal_key: int) -> int:
+        """Return fen counted in that meal, 0 outside meals or if the counter is of another."""
+        here = meal_key != 0 and account.meal == self.meal_of(day_key, meal_key)
+        return account.meal_used if here else 0
+
+    def counts_of(self, category: Counts) -> Flag:
+        """Return which counters a debit in this block moves at a merchant of the category."""
+        counts = NO_FLAG
+        if category & Counts.DAY:
+            counts |= Flag.COUNTS_DAY
+        if category & Counts.MEAL and self.meal_key != 0:
+            counts |= Flag.COUNTS_MEAL
+        return counts
+
+    def count(self, account: Account, amount: int, counts: Flag) -> None:
+        """Count a debit of this block; the account's counters become the block's."""
+        if counts & Flag.COUNTS_DAY:
+            account.day_used = self.day_used(account, self.day_key) + amount
+            account.day = self.day_key
+        if counts & Flag.COUNTS_MEAL:
+            account.meal_used = self.meal_used(account, self.day_key, self.meal_key) + amount
+            account.meal = self.meal_of(self.day_key, self.meal_key)
+
+    def recount(
+        self, account: Account, day_key: int, meal_key: int, amount: int, counts: Flag
+    ) -> None:
+        """Correct the counters of a day and meal, each only where it is still the account's."""
+        if counts & Flag.COUNTS_DAY and account.day == day_key:
+            account.day_used = max(0, account.day_used + amount)
+        if counts & Flag.COUNTS_MEAL and account.meal == self.meal_of(day_key, meal_key):
+            account.meal_used = max(0, account.meal_used + amount)
+
+    # ---- money ----
+
+    def move(self, wallet: Wallet, owner: Account | Merchant | None, amount: int) -> int:
+        """Add to one side; returns its balance after. Balances are credits minus debits."""
+        if isinstance(owner, Merchant):
+            owner.payable += amount
+            return owner.payable
+        if wallet is Wallet.ONLINE and owner:
+            owner.online += amount
+            return owner.online
+        if wallet is Wallet.WATER and owner:
+            owner.water += amount
+            return owner.water
+        if wallet is Wallet.SUBSIDY and owner:
+            owner.subsidy += amount
+            return owner.subsidy
+        self.ledger[wallet] = self.ledger.get(wallet, 0) + amount
+        return self.ledger[wallet]
+
+    # ---- records ----
+
+    def write(
+        self,
+        record: Record,
+        *,
+        account: Account | None = None,
+        terminal: Terminal | None = None,
+        counters: bool = True,
+    ) -> Record:
+        """Append a record: number it, link both chains, fill what every record says.
+
+        Its day and meal are the block's unless it brings the day of an original. `counters`
+        False leaves the after-images out: records of papers have none.
+        """
+        record.seq = len(self.journal) + 1
+        if counters and not record.day_key:
+            record.day_key, record.meal_key = self.day_key, self.meal_key
+        if account:
+            record.account = account.number
+            record.prev_account_seq, account.last_seq = account.last_seq, record.seq
+            if counters:
+                record.held_after = account.held
+                record.pin_fails = account.pin_fails
+                record.day_used = self.day_used(account, record.day_key)
+                record.meal_used = self.meal_used(account, record.day_key, record.meal_key)
+        if terminal:
+            record.terminal = terminal.number
+            record.prev_terminal_seq, terminal.last_seq = terminal.last_seq, record.seq
+        self.journal.append(record)
+        return record
+
+    def tap_record(
+        self, tap: Tap, terminal: Terminal, record: Record, account: Account | None = None
+    ) -> Record:
+        """Append a record of a tap: it carries the tap's key."""
+        record.batch_no, record.terminal_seq = tap.batch_no, tap.terminal_seq
+        if not record.merchant:
+            record.merchant = terminal.merchant
+        if account and account.must_change:
+            record.flags |= Flag.MUST_CHANGE
+        return self.write(record, account=account, terminal=terminal)
+
+    def refuse(
+        self,
+        tap: Tap,
+        terminal: Terminal,
+        kind: Kind,
+        reason: Reason,
+        *,
+        account: Account | None = None,
+        medium: int = 0,
+        flags: Flag = NO_FLAG,
+        asked: int = 0,
+        original_seq: int = 0,
+        outcome: Outcome = Outcome.DECLINED,
+    ) -> Record:
+        """Append a refusal: nothing moves, and the record says what the account stood at."""
+        record = Record(
+            type=kind,
+            outcome=outcome,
+            reason=reason,
+            flags=flags,
+            medium=medium,
+            original_seq=original_seq,
+            aux=asked32(asked),
+        )
+        if account:
+            record.debit_after = account.online
+            record.credit_after = self.refusal_numbers(account, reason)
+        return self.tap_record(tap, terminal, record, account)
+
+    def refusal_numbers(self, account: Account, reason: Reason) -> int:
+        """Return `credit_after` of a refusal: the limits, or what SUBSIDY had."""
+        if reason in {Reason.PIN_REQUIRED, Reason.PIN_WRONG, Reason.PIN_LOCKED}:
+            day, meal = self.limits(account)
+            return signed64(day | meal << 32)
+        return account.subsidy if reason is Reason.INSUFFICIENT else 0
+
+    def limits(self, account: Account) -> tuple[int, int]:
+        """Return the day and meal limit in force for the account."""
+        day = self.rules.day_limit if account.day_limit == LIMIT_DEFAULT else account.day_limit
+        meal = self.rules.meal_limit if account.meal_limit == LIMIT_DEFAULT else account.meal_limit
+        return day, meal
+
+    # ---- passwords ----
+
+    def check_pin(self, account: Account, pin: str | bool) -> tuple[Reason, Flag]:
+        """Evaluate a password and count it."""
+        if account.pin_fails >= self.rules.pin_max:
+            return Reason.PIN_LOCKED, NO_FLAG
+        if account.pin_version == 0:
+            return Reason.PIN_NOT_SET, NO_FLAG
+        if pin is True or pin == account.pin:
+            account.pin_fails = 0
+            return Reason.OK, Flag.PIN_OK
+        account.pin_fails += 1
+        return Reason.PIN_WRONG, Flag.PIN_BAD
+
+    # ---- rows by name ----
+
+    def medium_by_key(self, key: bytes) -> Medium | None:
+        """Return the newest medium of that key."""
+        found = [medium for medium in self.media.values() if medium.key == key]
+        return found[-1] if found else None
+
+    def terminal_by_name(self, name: str) -> Terminal | None:
+        """Return the terminal of that name."""
+        return next((t for t in self.terminals.values() if t.name == name), None)
+
+
+def answer(records: list[Record]) -> Reply:
+    """Number the parts of a command and answer with the last part's outcome."""
+    for index, record in enumerate(records, start=1):
+        record.part, record.parts = index, len(records)
+    return Reply(outcome=records[-1].outcome, reason=records[-1].reason, records=records)
