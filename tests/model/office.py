@@ -98,9 +98,10 @@ def perform(books: Books, act: Act) -> OfficeReply:
     """Decide an office command."""
     if known := books.requests.get(act.request_id):
         body, first = known
+        reply: OfficeReply = first
         if body != act.body:
             return OfficeReply(status="REQUEST_REUSED")
-        return replace(first, replayed=True)
+        return replace(reply, replayed=True)
     account = books.accounts.get(act.pin_account)
     records: list[Record] = []
     flags = Flag.KEY_IS_REQUEST
