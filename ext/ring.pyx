@@ -112,7 +112,7 @@ cdef class Ring:
         return token
 
     def put_many(self, uint64_t first, uint32_t count, uint32_t together):
-        """Queue tokens first, first + 1 ... `together` at a time, waiting while full, without GIL."""
+        """Queue tokens from `first` on, `together` at a time, waiting while full."""
         cdef uint64_t ticket
         cdef uint32_t done = 0, n, i
         with nogil:

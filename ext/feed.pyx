@@ -1,0 +1,70 @@
+"""The feed's eventfd, and letting a block's answers go."""
+
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+from posix.unistd cimport close, read, write
+
+from ext.atomics cimport swap_pointer
+from ext.feed cimport CC_FEEDS_MAX, cc_chain, cc_feed, cc_outbox, cc_ticket, feed_push
+
+cdef extern from "<sys/eventfd.h>" nogil:
+    enum:
+        EFD_CLOEXEC
+        EFD_NONBLOCK
+    int eventfd(unsigned int count, int flags)
+
+
+cdef int feed_open(cc_feed *f, uint32_t number) except -1:
+    memset(f, 0, sizeof(cc_feed))
+    f.number = number
+    f.eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+    if f.eventfd < 0:
+        raise OSError(errno, "eventfd")
+    return 0
+
+
+cdef void feed_close(cc_feed *f) noexcept:
+    if f.eventfd >= 0:
+        close(f.eventfd)
+        f.eventfd = -1
+
+
+cdef void feed_wake(cc_feed *f) noexcept nogil:
+    cdef uint64_t one = 1
+    # A full counter would mean 2^64 - 1 unread wake-ups; only a signal can interrupt.
+    while write(f.eventfd, &one, 8) < 0 and errno == EINTR:
+        pass
+
+
+cdef cc_ticket *feed_take(cc_feed *f) noexcept nogil:
+    """Everything released so far, oldest first.
+
+    The eventfd is reset before the list is taken: what is pushed in between wakes once too often,
+    never too seldom.
+    """
+    cdef uint64_t count
+    cdef cc_ticket *ticket
+    cdef cc_ticket *next
+    cdef cc_ticket *oldest = NULL
+    while read(f.eventfd, &count, 8) < 0 and errno == EINTR:
+        pass
+    ticket = <cc_ticket *>swap_pointer(&f.released, NULL)
+    while ticket != NULL:
+        next = ticket.next
+        ticket.next = oldest
+        oldest = ticket
+        ticket = next
+    return oldest
+
+
+cdef void outbox_release(cc_outbox *box) noexcept nogil:
+    """Let a block's answers go: one push and at most one wake-up a feed."""
+    cdef int i
+    cdef cc_chain *chain
+    for i in range(CC_FEEDS_MAX):
+        chain = &box.chain[i]
+        if chain.newest != NULL:
+            feed_push(chain.newest.feed, chain.newest, chain.oldest)
+            chain.newest = chain.oldest = NULL
+    box.n = 0
