@@ -147,6 +147,7 @@ class TerminalSet(Document):
     """A terminal was created or changed: as it is afterwards."""
 
     KIND: ClassVar[int] = 17
+    merchant_id: str
     place: str
 
 

@@ -12,7 +12,7 @@ from core import documents
 from core.calendar import meal_fault
 from core.money import AMOUNT_MAX
 from core.plans import EffectKind, EffectPlan, Expect, Plan
-from core.refusals import Refusal, invalid, taken
+from core.refusals import Refusal, invalid, missing, taken
 from core.rows import KEYPAD, MealsBody, MerchantBody, ServiceStatus, TerminalBody
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class WantedMerchant:
 class WantedTerminal:
     """Fields of a terminal to change; None: as it is. ``max_amount`` in fen."""
 
-    merchant_number: int | None = None
+    merchant: MerchantFacts | None = None
     keypad: bool | None = None
     max_amount: int | None = None
     place: str | None = None
@@ -106,8 +106,11 @@ def create_terminal(
     """Create a terminal in service under the next free row ``number``.
 
     Raises:
-        Refusal: ALREADY_EXISTS.
+        Refusal: ALREADY_EXISTS, NOT_FOUND without a merchant.
     """
+    merchant = wanted.merchant
+    if merchant is None:
+        raise missing("merchant")
     if known is not None:
         raise taken("terminal")
     body = TerminalBody(
@@ -118,11 +121,12 @@ def create_terminal(
     effect = EffectPlan(
         kind=EffectKind.TERMINAL,
         row=number,
-        link=wanted.merchant_number or 0,
+        link=merchant.number,
         expect=Expect.ROW_FREE,
         body=body.pack(),
     )
-    return Plan(document=documents.TerminalSet(place=wanted.place or ""), effects=(effect,))
+    document = documents.TerminalSet(merchant_id=merchant.merchant_id, place=wanted.place or "")
+    return Plan(document=document, effects=(effect,))
 
 
 def update_terminal(terminal: TerminalFacts, wanted: WantedTerminal) -> Plan:
@@ -141,17 +145,20 @@ def update_terminal(terminal: TerminalFacts, wanted: WantedTerminal) -> Plan:
         status=terminal.status if wanted.status is None else wanted.status,
         flags=flags,
     )
-    same_merchant = wanted.merchant_number is None
+    merchant = wanted.merchant
     effect = EffectPlan(
         kind=EffectKind.TERMINAL,
         row=terminal.number,
-        link=terminal.merchant_number if same_merchant else wanted.merchant_number or 0,
+        link=terminal.merchant_number if merchant is None else merchant.number,
         expect=Expect.STATUS,
         expect_status=terminal.status,
         body=body.pack(),
     )
-    place = terminal.place if wanted.place is None else wanted.place
-    return Plan(document=documents.TerminalSet(place=place), effects=(effect,))
+    document = documents.TerminalSet(
+        merchant_id=terminal.merchant_id if merchant is None else merchant.merchant_id,
+        place=terminal.place if wanted.place is None else wanted.place,
+    )
+    return Plan(document=document, effects=(effect,))
 
 
 def set_meals(periods: tuple[MealPeriod, ...]) -> Plan:

@@ -38,6 +38,10 @@ class HolderKeys(Protocol):
         """Return the person, or None when the key is destroyed or not the right one."""
         ...
 
+    def has_key(self, number: int) -> bool:
+        """Tell whether the key of holder ``number`` exists and was not destroyed."""
+        ...
+
 
 class Papers(Protocol):
     """The registry as acts read it: exactly as of the newest act before."""

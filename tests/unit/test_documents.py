@@ -17,7 +17,7 @@ SAMPLES = [
     documents.ToppedUp(source=1, channel_txn_id="wx-1"),
     documents.SubsidyGranted(label="2024-03"),
     documents.MerchantSet(merchant_id="M1", name="一食堂"),
-    documents.TerminalSet(place="一楼"),
+    documents.TerminalSet(merchant_id="M1", place="一楼"),
     documents.MealsSet(names=("LUNCH", "DINNER")),
     documents.RulesSet(),
 ]

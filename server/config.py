@@ -1,0 +1,303 @@
+"""Settings of ``campuscard serve``: one TOML file, every field typed, bounded and described.
+
+A field may also be set by the environment, as ``CAMPUSCARD_SERVER__ADDRESS``; the environment wins
+over the file. Unknown names are refused. Paths in a file are relative to the file's directory.
+
+Addresses must be loopback: as long as nobody has an identity, whoever reaches the port may do
+everything. A server that can tell callers apart will lift this.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from core.ids import InitialPassword
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
+
+LOOPBACK_ONLY: Final = (
+    "must be a loopback address (127.0.0.0/8 or ::1): callers have no identities yet, so "
+    "everybody who can connect may do everything"
+)
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. The text has one line a fault, each naming the field."""
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split ``HOST:PORT`` or ``[HOST]:PORT``.
+
+    Raises:
+        ValueError: another form, or a port outside 0 to 65535.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("must be HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _check_loopback(address: str) -> str:
+    if not address:
+        return address
+    host, _ = split_address(address)
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(LOOPBACK_ONLY)
+    return address
+
+
+def _check_present(address: str) -> str:
+    if not address:
+        raise ValueError("must be HOST:PORT")
+    return address
+
+
+LoopbackAddress = Annotated[str, AfterValidator(_check_loopback)]
+ServerAddress = Annotated[str, AfterValidator(_check_present), AfterValidator(_check_loopback)]
+
+
+def _setting(default: Any, text: str, *, unit: str = "", **bounds: Any) -> Any:
+    return Field(default=default, description=text, json_schema_extra={"unit": unit}, **bounds)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class ServerSettings(_Section):
+    """The gRPC door."""
+
+    address: ServerAddress = _setting(
+        "127.0.0.1:50051", "Where gRPC listens; port 0 takes a free one."
+    )
+    reflection: bool = _setting(True, "Offer gRPC reflection, for grpcurl and the like.")
+    drain_seconds: int = _setting(
+        10, "How long calls under way may finish after SIGTERM.", unit="s", ge=0, le=600
+    )
+    calls_max: int = _setting(
+        1024,
+        "Calls under way at once; more are answered QUEUE_FULL.",
+        unit="calls",
+        ge=1,
+        le=65_536,
+    )
+    stream_in_flight: int = _setting(
+        256, "Authorizations of one stream under way at once.", unit="messages", ge=1, le=8_192
+    )
+
+
+class MetricsSettings(_Section):
+    """The Prometheus door."""
+
+    address: LoopbackAddress = _setting(
+        "127.0.0.1:9464", "Where /metrics is served over HTTP; empty: nowhere."
+    )
+
+
+class DataSettings(_Section):
+    """Where things are kept."""
+
+    directory: Path = _setting(
+        Path("data"), "Data directory made by `campuscard init`: journal, state, registry."
+    )
+    key_file: Path = _setting(
+        Path("campuscard.key"), "Key file made by `campuscard init`, outside the data directory."
+    )
+    holder_keys: Path | None = _setting(
+        None,
+        "Directory of the holders' keys, primary data to back up apart; unset: DIRECTORY/keys.",
+    )
+    clock: str = _setting(
+        "", "Test clock, as file:PATH; only for directories made with `init --test`."
+    )
+
+    @property
+    def holder_keys_path(self) -> Path:
+        """Directory of the holders' keys."""
+        return self.directory / "keys" if self.holder_keys is None else self.holder_keys
+
+    @property
+    def registry_path(self) -> Path:
+        """File of the registry."""
+        return self.directory / "registry" / "registry.db"
+
+    @property
+    def clock_path(self) -> str:
+        """Path of the test clock; empty: the machine's clock."""
+        return self.clock.removeprefix("file:")
+
+
+class EngineSettings(_Section):
+    """Bounds of the engine, fixed at start."""
+
+    accounts_max: int = _setting(1_048_576, "Accounts.", unit="rows", ge=16, le=16_777_216)
+    media_max: int = _setting(2_097_152, "Media.", unit="rows", ge=16, le=33_554_432)
+    merchants_max: int = _setting(65_536, "Merchants.", unit="rows", ge=16, le=1_048_576)
+    terminals_max: int = _setting(4_096, "Terminals.", unit="rows", ge=16, le=16_384)
+    holds_max: int = _setting(262_144, "Open holds.", unit="rows", ge=16, le=4_194_304)
+    queue: int = _setting(
+        16_384, "Commands waiting for the sequencer.", unit="commands", ge=64, le=1_048_576
+    )
+    block_max: int = _setting(8_192, "Records of one commit.", unit="records", ge=16, le=8_192)
+    segment_bytes: int = _setting(
+        268_435_456, "Size of a new journal segment.", unit="bytes", ge=1 << 22, le=1 << 36
+    )
+    journal_bytes_max: int = _setting(
+        0, "Space the journal may take; 0: the file system's.", unit="bytes", ge=0
+    )
+    checkpoint_records: int = _setting(
+        1_000_000, "Checkpoint at least every so many records.", unit="records", ge=1_000
+    )
+    lock_memory: bool = _setting(False, "Lock the engine's tables in memory.")
+
+
+class LimitSettings(_Section):
+    """What one caller may ask for."""
+
+    terminal_rate: int = _setting(
+        200, "Calls of one terminal; declines are records too.", unit="calls/s", ge=1, le=1_000_000
+    )
+    terminal_burst: int = _setting(
+        400, "Calls of one terminal at once.", unit="calls", ge=1, le=1_000_000
+    )
+    message_bytes: int = _setting(65_536, "Size of a request.", unit="bytes", ge=4_096, le=1 << 22)
+    batch_message_bytes: int = _setting(
+        2_097_152, "Size of an AuthorizeBatch request.", unit="bytes", ge=4_096, le=1 << 24
+    )
+
+
+class OfficeSettings(_Section):
+    """Acts of the office."""
+
+    queue: int = _setting(1_024, "Acts waiting for the office lane.", unit="acts", ge=1, le=65_536)
+    initial_password: InitialPassword = _setting(
+        InitialPassword.SKIP,
+        "Initial transaction password of an ID number that ends in X: SKIP the letter, read it as "
+        "ZERO, or FIXED 888888 for everybody.",
+    )
+
+
+class LogSettings(_Section):
+    """The log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = _setting("info", "Least level written.")
+    format: Literal["console", "json"] = _setting("console", "Form of a line.")
+
+
+class Settings(BaseSettings):
+    """All settings of one server."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="CAMPUSCARD_", env_nested_delimiter="__"
+    )
+
+    server: ServerSettings = ServerSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    data: DataSettings = DataSettings()
+    engine: EngineSettings = EngineSettings()
+    limits: LimitSettings = LimitSettings()
+    office: OfficeSettings = OfficeSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """One field as ``campuscard config show --explain`` prints it."""
+
+    name: str
+    value: object
+    default: object
+    unit: str
+    description: str
+
+
+def load(path: Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        path: a TOML file; None: defaults and environment only.
+        overrides: section to field to value, as from command line options; they win.
+
+    Raises:
+        ConfigError: the file is missing, is no TOML, or a field is unknown or out of range.
+    """
+    if path is not None and not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        settings = FromFile(**dict(overrides or {}))
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, e['loc']))}: {_fault(e['msg'])}" for e in error.errors())
+        raise ConfigError("\n".join(lines)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    base = Path() if path is None else path.parent
+    return Settings.model_construct(
+        **{name: getattr(settings, name) for name in Settings.model_fields if name != "data"},
+        data=_resolve(settings.data, base),
+    )
+
+
+def explain(settings: Settings) -> Iterator[Explanation]:
+    """List every field in the order of the file, as ``section.field``."""
+    for section_name in Settings.model_fields:
+        section = getattr(settings, section_name)
+        fields: dict[str, FieldInfo] = type(section).model_fields
+        for name, info in fields.items():
+            extra = info.json_schema_extra
+            yield Explanation(
+                name=f"{section_name}.{name}",
+                value=getattr(section, name),
+                default=info.default,
+                unit=str(extra["unit"]) if isinstance(extra, dict) else "",
+                description=info.description or "",
+            )
+
+
+def _fault(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _resolve(data: DataSettings, base: Path) -> DataSettings:
+    changes: dict[str, Any] = {
+        "directory": base / data.directory,
+        "key_file": base / data.key_file,
+    }
+    if data.holder_keys is not None:
+        changes["holder_keys"] = base / data.holder_keys
+    return data.model_copy(update=changes)

@@ -1,0 +1,286 @@
+"""The projector: one thread that follows the acknowledged journal into the registry.
+
+It alone touches the registry. Reads run here too, between blocks, so that every read sees all
+blocks up to the seq it names and no lock is needed. The same loop rebuilds an absent registry from
+seq 1. When the registry cannot be used, reads are answered REGISTRY_UNAVAILABLE, payments go on,
+and opening it is tried again every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import structlog
+
+from core.blocks import Block, BlockError
+from core.documents import DocumentError
+from core.refusals import Refusal
+from server.projection import Projection
+from server.registry import Position, Registry, SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from core.ports import HolderKeys
+
+COMMIT_INTERVAL_S: Final = 0.02
+"""The registry commits at most this often."""
+IDLE_S: Final = 0.02
+"""How long the journal is left alone when nobody waits."""
+RETRY_S: Final = 1
+"""How long a registry that cannot be used is left alone."""
+READ_TIMEOUT_S: Final = 5
+"""How long a read waits for the registry to get where it must be."""
+CHUNK_BYTES: Final = 4 << 20
+"""Blocks taken from the journal at once, bytes."""
+
+_Result = TypeVar("_Result")
+_log = structlog.get_logger("campuscard.projector")
+
+
+class Journal(Protocol):
+    """What the projector needs of the engine."""
+
+    def head(self) -> Any:
+        """Return where the journal stands."""
+        ...
+
+    def read_blocks(self, from_seq: int, max_bytes: int) -> list[bytes]:
+        """Return whole acknowledged blocks from the one holding ``from_seq`` on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    function: Callable[[Registry], Any]
+    after_seq: int
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+
+class Projector:
+    """Keeps one registry at the head of one journal.
+
+    Args:
+        journal: the engine.
+        path: of the registry.
+        keys: unseal the holders' names.
+    """
+
+    def __init__(self, journal: Journal, path: Path, *, keys: HolderKeys) -> None:
+        self._journal = journal
+        self._path = path
+        self._keys = keys
+        self._registry: Registry | None = None
+        self._projection: Projection | None = None
+        self._reads: deque[_Read] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._in_transaction = False
+        self._committed_at = time.monotonic()
+        self._first_seq: int = journal.head()["acknowledged_seq"]
+        self._thread = threading.Thread(target=self._run, name="projector", daemon=True)
+        self.applied_seq = 0
+        self.error = ""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Apply what is acknowledged, commit, close the registry, end the thread."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    def wake(self) -> None:
+        """Look at the journal now."""
+        self._wake.set()
+
+    async def read(self, function: Callable[[Registry], _Result], *, after_seq: int = 0) -> _Result:
+        """Run a function on the registry once it stands at ``after_seq`` or later.
+
+        Args:
+            function: reads only; it runs in the projector's thread.
+            after_seq: at least the seq the journal had when the server started is waited for.
+
+        Raises:
+            Refusal: REGISTRY_UNAVAILABLE, also when it does not get there in five seconds.
+        """
+        if self.error or self._stopping:
+            raise Refusal("REGISTRY_UNAVAILABLE", retry_after_ms=1_000)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Result] = loop.create_future()
+        self._reads.append(_Read(function, max(after_seq, self._first_seq), loop, future))
+        self._wake.set()
+        try:
+            return await asyncio.wait_for(future, READ_TIMEOUT_S)
+        except TimeoutError:
+            raise Refusal("REGISTRY_UNAVAILABLE", retry_after_ms=1_000) from None
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping
+            try:
+                moved = self._turn()
+            except (sqlite3.Error, SchemaError, DocumentError, BlockError, OSError) as error:
+                self._fail(error)
+                if stopping:
+                    return
+                self._wake.wait(RETRY_S)
+                self._wake.clear()
+                continue
+            if stopping and not moved:
+                self._commit()
+                self._close()
+                return
+            if not moved and not self._wake.wait(IDLE_S):
+                continue
+            self._wake.clear()
+
+    def _turn(self) -> bool:
+        """Do one round; tell whether the registry moved."""
+        if self._registry is None:
+            self._open()
+        head = self._journal.head()["acknowledged_seq"]
+        moved = False
+        if head > self.applied_seq:
+            moved = self._apply_chunk()
+        self._answer_reads()
+        if self._in_transaction and time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
+            self._commit()
+        return moved
+
+    def _apply_chunk(self) -> bool:
+        registry, projection = self._registry, self._projection
+        assert registry is not None  # noqa: S101 - opened by _turn
+        assert projection is not None  # noqa: S101 - opened by _turn
+        blocks = self._journal.read_blocks(self.applied_seq + 1, CHUNK_BYTES)
+        for raw in blocks:
+            block = Block(raw)
+            if block.header.first_seq != self.applied_seq + 1:
+                raise BlockError("the journal has a gap", self.applied_seq + 1)
+            if not self._in_transaction:
+                registry.connection.execute("BEGIN IMMEDIATE")
+                self._in_transaction = True
+            projection.apply(block)
+            self.applied_seq = block.header.last_seq
+        return bool(blocks)
+
+    def _answer_reads(self) -> None:
+        registry = self._registry
+        assert registry is not None  # noqa: S101 - opened by _turn
+        waiting: list[_Read] = []
+        while self._reads:
+            read = self._reads.popleft()
+            if read.after_seq > self.applied_seq:
+                waiting.append(read)
+                continue
+            try:
+                result, fault = read.function(registry), None
+            except sqlite3.Error:
+                self._reads.append(read)
+                self._reads.extend(waiting)
+                raise
+            except Exception as error:  # noqa: BLE001 - it belongs to the one who asked
+                result, fault = None, error
+            _resolve(read, result, fault)
+        self._reads.extend(waiting)
+
+    def _commit(self) -> None:
+        if self._in_transaction and self._registry is not None:
+            self._registry.connection.execute("COMMIT")
+            self._in_transaction = False
+        self._committed_at = time.monotonic()
+
+    def _open(self) -> None:
+        position = self._open_or_discard()
+        registry = self._registry
+        assert registry is not None  # noqa: S101 - just opened
+        self._projection = Projection(registry.connection, self._keys)
+        self.applied_seq = position.applied_seq
+        self._in_transaction = False
+        self._erase_without_keys(registry)
+        if self.error:
+            _log.info("registry_recovered", applied_seq=position.applied_seq)
+        self.error = ""
+
+    def _open_or_discard(self) -> Position:
+        """Open the registry; one that is damaged or not of this journal is made anew."""
+        reason = ""
+        try:
+            self._registry = Registry(self._path)
+            position = self._registry.position()
+            reason = self._difference(position)
+            if not reason:
+                return position
+        except (sqlite3.DatabaseError, SchemaError) as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            reason = str(error)
+        _log.warning("registry_discarded", reason=reason)
+        self._close()
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        self._registry = Registry(self._path)
+        return self._registry.position()
+
+    def _difference(self, position: Position) -> str:
+        """Say why a registry does not belong to the journal; empty when it does."""
+        if position.applied_seq == 0:
+            return ""
+        if position.applied_seq > self._journal.head()["acknowledged_seq"]:
+            return "it is ahead of the journal"
+        block = Block(self._journal.read_blocks(position.applied_seq, 1)[0])
+        same = block.header.last_seq == position.applied_seq and block.chain() == position.chain
+        return "" if same else "it stands on another journal"
+
+    def _erase_without_keys(self, registry: Registry) -> None:
+        for number in registry.unerased_numbers():
+            if not self._keys.has_key(number):
+                registry.erase(number)
+                _log.info("holder_erased", number=number)
+
+    def _close(self) -> None:
+        if self._registry is not None:
+            self._registry.close()
+        self._registry = None
+        self._projection = None
+
+    def _fail(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if text != self.error:
+            _log.error("registry_failed", error=text, applied_seq=self.applied_seq)
+        self.error = text
+        self._in_transaction = False
+        try:
+            self._close()
+        except sqlite3.Error:
+            self._registry = None
+        while self._reads:
+            refusal = Refusal("REGISTRY_UNAVAILABLE", retry_after_ms=1_000)
+            _resolve(self._reads.popleft(), None, refusal)
+
+
+def _resolve(read: _Read, result: object, fault: Exception | None) -> None:
+    def deliver() -> None:
+        if read.future.done():
+            return
+        if fault is None:
+            read.future.set_result(result)
+        else:
+            read.future.set_exception(fault)
+
+    try:
+        read.loop.call_soon_threadsafe(deliver)
+    except RuntimeError:
+        _log.debug("read_abandoned")  # its loop has ended
