@@ -7,7 +7,7 @@ case for each answer; retrying is decided one level up, in ``terminal.py``.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, cast
 
 import grpc
@@ -98,6 +98,15 @@ class NeverDecided:
     """Answer to a question: the key is not in the journal. It may be sent."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """Rich details of a gRPC error: ErrorInfo's reason, RetryInfo's seconds, the Chinese text."""
+
+    reason: str = ""
+    wait_s: float | None = None
+    text_zh: str = ""
+
+
 Reply: TypeAlias = Decided | NotYet | Unknown | Rejected
 Answer: TypeAlias = Reply | NeverDecided
 
@@ -162,7 +171,8 @@ class Link:
 
 def conclude(error: grpc.aio.AioRpcError) -> NotYet | Unknown | Rejected:
     """Say what a gRPC status means for the key it was the answer to."""
-    reason, wait_s = details(error)
+    found = details(error)
+    reason, wait_s = found.reason, found.wait_s
     detail = error.details() or ""
     if error.code() in _REJECTIONS:
         return Rejected(reason=reason or error.code().name, detail=detail)
@@ -178,18 +188,22 @@ def conclude(error: grpc.aio.AioRpcError) -> NotYet | Unknown | Rejected:
     return Unknown(detail=f"{error.code().name} {detail}".rstrip())
 
 
-def details(error: grpc.RpcError) -> tuple[str, float | None]:
-    """Read ErrorInfo.reason and RetryInfo (seconds, None when absent) from a gRPC error."""
+def details(error: grpc.RpcError) -> Details:
+    """Read the rich details of a gRPC error; what is absent is empty or None."""
     try:
         # An RpcError of a finished call is the call; grpcio's types do not say so.
         status = rpc_status.from_call(cast(grpc.Call, error))
     except ValueError:  # the details do not belong to this status
-        return "", None
-    reason, wait_s = "", None
+        return Details()
+    found = Details()
     info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    words = error_details_pb2.LocalizedMessage()
     for detail in status.details if status is not None else ():
         if detail.Is(info.DESCRIPTOR) and detail.Unpack(info):
-            reason = info.reason
+            found = replace(found, reason=info.reason)
         elif detail.Is(retry.DESCRIPTOR) and detail.Unpack(retry):
             wait_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-    return reason, wait_s
+            found = replace(found, wait_s=wait_s)
+        elif detail.Is(words.DESCRIPTOR) and detail.Unpack(words):
+            found = replace(found, text_zh=words.message)
+    return found

@@ -1,0 +1,132 @@
+"""Calls over gRPC from the command line, and what a person is told when one fails."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Self, TypeVar
+
+import grpc
+import typer
+from google.protobuf.message import Message
+
+from campuscard.v1 import (
+    account_service_pb2_grpc,
+    merchant_service_pb2_grpc,
+    ops_service_pb2_grpc,
+    terminal_service_pb2_grpc,
+)
+from clients.admin.console import Exit, Failure, tr
+from clients.terminal.link import details
+from core.catalogue import BY_NAME
+from core.ids import make_request_id
+
+DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
+TIMEOUT_S: Final = 10.0
+_RECEIVE_MAX: Final = 8 << 20  # a message of Follow
+
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        envvar="CAMPUSCARD_ADDRESS",
+        metavar="HOST:PORT",
+        help=tr("服务器地址。", "Where the server listens."),
+    ),
+]
+
+_UNREACHABLE: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+Response = TypeVar("Response", bound=Message)
+
+
+class Services:
+    """Stubs of all services over one channel; use it with ``with``."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.insecure_channel(
+            address, options=[("grpc.max_receive_message_length", _RECEIVE_MAX)]
+        )
+        self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
+        self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(self._channel)
+        self.ops = ops_service_pb2_grpc.OpsServiceStub(self._channel)
+        self.terminals = terminal_service_pb2_grpc.TerminalServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def call(
+        self, method: Callable[..., Response], request: Message, *, timeout_s: float = TIMEOUT_S
+    ) -> Response:
+        """Call once; a gRPC error becomes a Failure with its next step."""
+        try:
+            return method(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise failure_of(error, self.address) from error
+
+    def act(
+        self, method: Callable[..., Response], request: Any, *, timeout_s: float = TIMEOUT_S
+    ) -> Response:
+        """Call an act of the office: under one request_id, repeated while the outcome is open."""
+        request.request_id = new_request_id()
+        ends = time.monotonic() + timeout_s
+        while True:
+            try:
+                return method(request, timeout=timeout_s)
+            except grpc.RpcError as error:
+                wait_s = details(error).wait_s
+                pause_s = wait_s if wait_s is not None else 0.2
+                if not _may_repeat(error) or time.monotonic() + pause_s >= ends:
+                    raise failure_of(error, self.address) from error
+                time.sleep(pause_s)
+
+
+def new_request_id() -> str:
+    """Make the id an act is named by: a UUID of version 7."""
+    return make_request_id(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def failure_of(error: grpc.RpcError, address: str) -> Failure:
+    """Say what a gRPC error means and what to do next."""
+    found = details(error)
+    code = _code(error)
+    if code in _UNREACHABLE and not found.reason:
+        return Failure(
+            tr(f"连接不上 {address} 的服务器。", f"No server answers at {address}."),
+            code=Exit.UNREACHABLE,
+            step=tr(
+                "启动: campuscard serve   或演示: campuscard demo   其他地址: --server HOST:PORT",
+                "Start one: campuscard serve   or: campuscard demo   Elsewhere: --server HOST:PORT",
+            ),
+        )
+    english = _text(error) or str(code)
+    words = tr(found.text_zh or english, english)
+    known = BY_NAME.get(found.reason)
+    return Failure(
+        f"{words} ({found.reason})" if found.reason else words,
+        code=Exit.UNREACHABLE if code in _UNREACHABLE else Exit.REFUSED,
+        step=known.action if known is not None else "",
+        reason=found.reason,
+    )
+
+
+def _may_repeat(error: grpc.RpcError) -> bool:
+    """Whether the same request_id may help: busy, conflicting, or a torn connection."""
+    known = BY_NAME.get(details(error).reason)
+    if known is not None:
+        return known.retryable
+    return _code(error) == grpc.StatusCode.UNAVAILABLE and "connect" not in _text(error).lower()
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode | None:
+    code = getattr(error, "code", None)
+    return code() if callable(code) else None
+
+
+def _text(error: grpc.RpcError) -> str:
+    text = getattr(error, "details", None)
+    return (text() if callable(text) else "") or ""
