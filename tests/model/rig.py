@@ -84,6 +84,12 @@ class Rig:
 
     # ---- shared ----
 
+    def do(self, effects: Sequence[Effect]) -> OfficeReply:
+        """Send an office command that must pass."""
+        reply = self.perform(effects)
+        assert reply.status == "OK", f"{reply.status} at effect {reply.effect}"
+        return reply
+
     def check(self, records: list[Record]) -> None:
         """Audit what was written and compare it with the rows."""
         self.auditor.feed(records, self.model.books.business_date)
@@ -147,7 +153,7 @@ class Rig:
 
     def top_up(self, amount: int, account: int = 1) -> OfficeReply:
         """Put cash on ONLINE."""
-        return self.perform([fund(EffectKind.TOP_UP, account, amount)])
+        return self.do([fund(EffectKind.TOP_UP, account, amount)])
 
     def card_flags(self, flags: MediumFlag, event: Event, medium: int = 1) -> OfficeReply:
         """Report a loss, take it back, freeze or unfreeze."""
@@ -254,10 +260,10 @@ def rules(**fields: Any) -> Effect:
 
 def furnish(rig: Rig) -> None:
     """Build the campus of the acceptance scenarios: A has 200.00, POS-07 is a canteen's, ..."""
-    rig.perform([open_account(1), open_account(2), open_account(3)])
-    rig.perform([bind(1, 1), bind(2, 2), bind(3, 3)])
-    rig.perform([merchant(n, category) for n, category in ((1, 1), (2, 3), (3, 4), (4, 5))])
-    rig.perform(
+    rig.do([open_account(1), open_account(2), open_account(3)])
+    rig.do([bind(1, 1), bind(2, 2), bind(3, 3)])
+    rig.do([merchant(n, category) for n, category in ((1, 1), (2, 3), (3, 4), (4, 5))])
+    rig.do(
         [
             terminal(1, "POS-07", 1),
             terminal(2, "POS-08", 1),
@@ -266,6 +272,6 @@ def furnish(rig: Rig) -> None:
             terminal(5, "SHOP-1", 4),
         ]
     )
-    rig.perform([fund(EffectKind.TOP_UP, 1, 20_000)])
+    rig.do([fund(EffectKind.TOP_UP, 1, 20_000)])
     for name in ("POS-07", "POS-08", "W-1", "B-1", "SHOP-1"):
         rig.sign_in(name)

@@ -66,7 +66,7 @@ def test_wrong_passwords_stop_at_three(rig):
     assert rig.account().online == 15_000
     rig.at("2024-03-13 17:30:00")
     assert rig.buy(1_200).approved == 1_200
-    rig.perform([Effect(kind=EffectKind.PIN_RESET, row=1, event=Event.PIN_RESET, pin="135790")])
+    rig.do([Effect(kind=EffectKind.PIN_RESET, row=1, event=Event.PIN_RESET, pin="135790")])
     reply = rig.buy(3_801, pin="135790")
     assert reply.approved == 3_801
     assert reply.records[0].flags & Flag.MUST_CHANGE
@@ -202,7 +202,7 @@ def test_a_loss_during_the_shower(rig):
 
 
 def test_refund_fills_the_wallets_backwards(rig):
-    rig.perform([fund(EffectKind.SUBSIDY, 1, 3_000)])
+    rig.do([fund(EffectKind.SUBSIDY, 1, 3_000)])
     sale = rig.buy(4_000)
     assert [(r.debit_wallet, r.amount) for r in sale.records] == [
         (Wallet.SUBSIDY, 3_000),
@@ -220,7 +220,7 @@ def test_refund_fills_the_wallets_backwards(rig):
 
 
 def test_a_debt_is_netted_by_the_next_top_up(rig):
-    rig.perform([fund(EffectKind.ADJUST, 2, 300, debit=Wallet.ONLINE, credit=Wallet.INCOME)])
+    rig.do([fund(EffectKind.ADJUST, 2, 300, debit=Wallet.ONLINE, credit=Wallet.INCOME)])
     assert rig.buy(1, medium=card(2)).reason is Reason.ACCOUNT_DEBT
     rig.top_up(5_000, account=2)
     assert rig.account(2).online == 4_700
@@ -259,13 +259,13 @@ def test_an_old_batch_is_forgotten_after_64_days(rig):
 
 
 def test_new_rules_hold_from_the_next_block(rig):
-    rig.perform([rules(meal_limit=100)])
+    rig.do([rules(meal_limit=100)])
     assert rig.buy(101).reason is Reason.PIN_REQUIRED
     assert rig.model.books.rules.version == 2
 
 
 def test_replacing_a_card_keeps_the_account(rig):
-    rig.perform([medium_state(MediumState.UNBOUND), bind(4, 1)])
+    rig.do([medium_state(MediumState.UNBOUND), bind(4, 1)])
     assert rig.buy(1).reason is Reason.CARD_UNKNOWN
     assert rig.buy(1, medium=card(4)).approved == 1
 
@@ -280,6 +280,6 @@ def test_a_partial_approval_takes_what_there_is(rig):
 
 
 def test_categories_are_data(rig):
-    rig.perform([Effect(kind=EffectKind.CATEGORY, category=5, flags=Counts.SPEND)])
-    rig.perform([rules(day_limit=0)])
+    rig.do([Effect(kind=EffectKind.CATEGORY, category=5, flags=Counts.SPEND)])
+    rig.do([rules(day_limit=0)])
     assert rig.buy(100, "SHOP-1").approved == 100, "it no longer counts towards the day"
