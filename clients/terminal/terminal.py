@@ -29,6 +29,7 @@ in anything but APPROVED.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -305,6 +306,24 @@ class Terminal:
             ),
             amount_fen=amount_fen,
         )
+
+    async def repeat(self, receipt: Receipt) -> Receipt:
+        """Send the saved request of a receipt again: the answer is the first one, once more.
+
+        For a slip that has to be printed again, and to see for oneself that nothing is charged.
+        """
+        entry = await self._store.find(receipt.key)
+        if entry is None:
+            raise CallRejectedError("TRANSACTION_NOT_FOUND", str(receipt.key))
+        reply = await self._link.send(entry, pin="", timeout_s=self._settings.attempt_s)
+        match reply:
+            case Decided(decision=decision):
+                self.counters.replays += decision.replayed
+                return replace(receipt, reason=decision.reason, decision=decision)
+            case Rejected(reason=reason, detail=detail):
+                raise CallRejectedError(reason, detail)
+            case _:
+                raise ServerUnreachableError(f"no answer: {reply}")
 
     # -- reads ------------------------------------------------------------------------------
 

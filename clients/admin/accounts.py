@@ -1,0 +1,361 @@
+"""``campuscard account …``: holders, what carries their accounts, and money that comes in."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+
+from campuscard.v1 import account_service_pb2 as pb
+from campuscard.v1 import terminal_service_pb2 as terminal_pb
+from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services, new_request_id
+from clients.admin.console import (
+    Output,
+    OutputOption,
+    done,
+    print_fields,
+    print_json,
+    print_table,
+    tr,
+    yuan,
+)
+from clients.admin.payments import CardOption, amount, local_time, wallet_fields
+from clients.admin.plain import enum_number, enum_word, plain
+from clients.terminal import card
+
+app: Final = typer.Typer(
+    no_args_is_help=True,
+    help=tr("账户、介质、限额、密码、充值。", "Accounts, media, limits, passwords, top-ups."),
+)
+
+AccountArgument = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help=tr("学号或工号。", "Student or staff number."))
+]
+
+
+def finish(response: Any, output: Output, text: str) -> None:
+    """Print the end of an act: its message as JSON, or one line with its place in the journal."""
+    if output is Output.JSON:
+        print_json(plain(response))
+        return
+    again = tr(" (已办过)", " (was done before)") if response.act.replayed else ""
+    done(f"{text}   seq {response.act.seq}{again}")
+
+
+def choice(enum: Any, word: str, option: str) -> int:
+    """Read an enum's word; a wrong one is a usage error that lists the right ones."""
+    try:
+        return enum_number(enum.DESCRIPTOR, word)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {error}") from error
+
+
+def _medium(uid: str) -> terminal_pb.Medium:
+    try:
+        return card(uid)
+    except ValueError as error:
+        raise typer.BadParameter(f"--card: {error}") from error
+
+
+def ask_secret(given: str, zh: str, en: str) -> str:
+    """Return a password given as an option, or ask for it without showing it."""
+    if given or not sys.stdin.isatty():
+        return given
+    return str(typer.prompt(tr(zh, en), hide_input=True))
+
+
+@app.command("open", help=tr("开户, 可同时绑卡。", "Open an account, with a first card if given."))
+def open_account(
+    account: AccountArgument,
+    name: Annotated[str, typer.Option(help=tr("姓名。", "Name."))],
+    kind: Annotated[str, typer.Option(help="student, staff, temporary, operator.")] = "student",
+    group: Annotated[
+        str, typer.Option("--class", help=tr("班级或部门。", "Class or department."))
+    ] = "",
+    id_number: Annotated[
+        str,
+        typer.Option(
+            help=tr(
+                "身份证号, 只用于初始密码, 不保存。", "Only makes the first password; not kept."
+            )
+        ),
+    ] = "",
+    uid: CardOption = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Open an account, with a first card if given."""
+    request = pb.OpenAccountRequest(
+        account_no=account,
+        kind=choice(pb.HolderKind, kind, "--kind"),  # type: ignore[arg-type] # checked just there
+        name=name,
+        class_name=group,
+        id_number=id_number,
+        medium=_medium(uid) if uid else None,
+    )
+    with Services(address) as services:
+        response = services.act(services.accounts.OpenAccount, request)
+    finish(response, output, tr(f"已开户 {account}", f"Opened {account}"))
+
+
+@app.command("show", help=tr("账户、钱包、介质。", "Holder, wallets and media."))
+def show(
+    account: AccountArgument,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show holder, wallets and media."""
+    with Services(address) as services:
+        request = pb.GetAccountRequest(account_no=account)
+        response = services.call(services.accounts.GetAccount, request)
+    if output is Output.JSON:
+        print_json(plain(response))
+        return
+    holder = response.account
+    print_fields(
+        {
+            tr("班级/部门", "Class"): holder.class_name,
+            tr("类别", "Kind"): enum_word(pb.HolderKind.DESCRIPTOR, holder.kind),
+            tr("状态", "Status"): enum_word(pb.AccountStatus.DESCRIPTOR, holder.status),
+            tr("初始密码未改", "Initial password"): tr("是", "yes")
+            if holder.must_change_pin
+            else "",
+            **wallet_fields(response.wallets),
+        },
+        title=f"{holder.account_no}  {holder.name}",
+    )
+    rows = [
+        [
+            enum_word(terminal_pb.MediumType.DESCRIPTOR, bound.medium.type),
+            bound.medium.token.hex().upper(),
+            enum_word(pb.MediumState.DESCRIPTOR, bound.state),
+            local_time(bound.lost_time_us) if bound.lost else "",
+            tr("是", "yes") if bound.frozen else "",
+        ]
+        for bound in response.media
+    ]
+    print_table(tr("介质 标识 状态 挂失 冻结", "medium token state lost frozen").split(), rows)
+
+
+@app.command("list", help=tr("账户列表。", "List accounts."))
+def list_accounts(
+    group: Annotated[str, typer.Option("--class")] = "",
+    name: Annotated[str, typer.Option(help=tr("姓名开头。", "Names that begin so."))] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000)] = 50,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List accounts in order of their number."""
+    found: list[pb.Account] = []
+    token = ""
+    with Services(address) as services:
+        while len(found) < limit:
+            request = pb.ListAccountsRequest(
+                page_size=min(1000, limit - len(found)),
+                page_token=token,
+                class_name=group,
+                name_prefix=name,
+            )
+            page = services.call(services.accounts.ListAccounts, request)
+            found += page.accounts
+            token = page.next_page_token
+            if not token:
+                break
+    if output is Output.JSON:
+        print_json([plain(account) for account in found])
+        return
+    rows = [
+        [
+            account.account_no,
+            account.name,
+            account.class_name,
+            enum_word(pb.AccountStatus.DESCRIPTOR, account.status),
+        ]
+        for account in found
+    ]
+    print_table(tr("账号 姓名 班级/部门 状态", "account name class status").split(), rows)
+
+
+@app.command("bind", help=tr("绑卡。", "Bind a card."))
+def bind(
+    account: AccountArgument,
+    uid: CardOption,
+    state: Annotated[str, typer.Option(help="active, produced, in_transit.")] = "active",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Bind a card to an account."""
+    request = pb.BindMediumRequest(
+        account_no=account,
+        medium=_medium(uid),
+        state=choice(pb.MediumState, state, "--state"),  # type: ignore[arg-type] # checked there
+    )
+    with Services(address) as services:
+        response = services.act(services.accounts.BindMedium, request)
+    finish(response, output, tr(f"已绑卡 {uid}", f"Bound {uid}"))
+
+
+@app.command("unbind", help=tr("解绑卡。", "Take a card off its account."))
+def unbind(
+    uid: CardOption,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Take a card off its account."""
+    with Services(address) as services:
+        request = pb.UnbindMediumRequest(medium=_medium(uid))
+        response = services.act(services.accounts.UnbindMedium, request)
+    finish(response, output, tr(f"已解绑 {uid}", f"Unbound {uid}"))
+
+
+@app.command("card", help=tr("卡的状态: 挂失、解挂、冻结…", "Change a card: report_loss, freeze…"))
+def card_event(
+    uid: CardOption,
+    event: Annotated[
+        str,
+        typer.Option(
+            help="hand_over, activate, report_loss, cancel_loss, freeze, unfreeze, make_void, return."
+        ),
+    ],
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Tell of one event in the life of a card."""
+    request = pb.SetMediumStateRequest(
+        medium=_medium(uid),
+        event=choice(pb.MediumEvent, event, "--event"),  # type: ignore[arg-type] # checked there
+    )
+    with Services(address) as services:
+        response = services.act(services.accounts.SetMediumState, request)
+    lost = tr(", 已挂失", ", lost") if response.lost else ""
+    frozen = tr(", 已冻结", ", frozen") if response.frozen else ""
+    state = enum_word(pb.MediumState.DESCRIPTOR, response.state)
+    finish(response, output, f"{uid}: {state}{lost}{frozen}")
+
+
+@app.command("status", help=tr("账户状态。", "Change an account's status."))
+def set_status(
+    account: AccountArgument,
+    status: Annotated[str, typer.Argument(help="normal, suspended, closing, closed.")],
+    note: Annotated[
+        str, typer.Option(help=tr("原因, 勿写个人信息。", "Why; no personal data."))
+    ] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Change an account's status."""
+    request = pb.SetAccountStatusRequest(
+        account_no=account,
+        status=choice(pb.AccountStatus, status, "STATUS"),  # type: ignore[arg-type] # checked there
+        note=note,
+    )
+    with Services(address) as services:
+        response = services.act(services.accounts.SetAccountStatus, request)
+    before = enum_word(pb.AccountStatus.DESCRIPTOR, response.previous_status)
+    finish(response, output, f"{account}: {before} → {status}")
+
+
+@app.command("limits", help=tr("个人限额。", "Personal limits."))
+def limits(
+    account: AccountArgument,
+    day: Annotated[
+        str, typer.Option(help=tr("日限额 (元) 或 default。", "Yuan, or default."))
+    ] = "",
+    meal: Annotated[
+        str, typer.Option(help=tr("餐限额 (元) 或 default。", "Yuan, or default."))
+    ] = "",
+    pin: Annotated[
+        str, typer.Option(help=tr("调高时需要。", "Needed to raise one."), envvar="CAMPUSCARD_PIN")
+    ] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Set or clear the holder's own limits."""
+    request = pb.SetPersonalLimitsRequest(
+        account_no=account, default_day_limit=day == "default", default_meal_limit=meal == "default"
+    )
+    request.pin = pin
+    if day and day != "default":
+        request.day_limit_fen = amount(day)
+    if meal and meal != "default":
+        request.meal_limit_fen = amount(meal)
+    with Services(address) as services:
+        response = services.act(services.accounts.SetPersonalLimits, request)
+    finish(response, output, tr(f"已设限额 {account}", f"Limits of {account} set"))
+
+
+@app.command("password", help=tr("改交易密码。", "Change the transaction password."))
+def password(
+    account: AccountArgument,
+    old: Annotated[str, typer.Option(envvar="CAMPUSCARD_PIN")] = "",
+    new: Annotated[str, typer.Option(envvar="CAMPUSCARD_NEW_PIN")] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Change the transaction password; both are asked for when not given."""
+    request = pb.SetTransactionPasswordRequest(account_no=account)
+    request.old_pin = ask_secret(old, "原密码", "Old password")
+    request.new_pin = ask_secret(new, "新密码", "New password")
+    with Services(address) as services:
+        response = services.act(services.accounts.SetTransactionPassword, request)
+    finish(response, output, tr("密码已改", "Password changed"))
+
+
+@app.command("reset-password", help=tr("重置为初始密码并解锁。", "Back to the initial password."))
+def reset_password(
+    account: AccountArgument,
+    id_number: Annotated[str, typer.Option(help=tr("身份证号, 不保存。", "Not kept."))] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Give back the initial password and unlock it; the holder stands at the counter."""
+    request = pb.ResetTransactionPasswordRequest(account_no=account, id_number=id_number)
+    with Services(address) as services:
+        response = services.act(services.accounts.ResetTransactionPassword, request)
+    finish(response, output, tr("密码已重置", "Password reset"))
+
+
+@app.command("topup", help=tr("充值。", "Credit money that came in."))
+def topup(
+    account: AccountArgument,
+    amount_yuan: Annotated[str, typer.Option("--amount", help=tr("元。", "Yuan."))],
+    source: Annotated[str, typer.Option(help="cash, wechat, bank.")] = "cash",
+    receipt: Annotated[
+        str,
+        typer.Option(
+            help=tr("渠道流水或收据号; 只入账一次。", "Channel or receipt number; credited once.")
+        ),
+    ] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Credit money that came in through a channel."""
+    request = pb.TopUpRequest(
+        account_no=account,
+        source=choice(pb.TopUpSource, source, "--source"),  # type: ignore[arg-type] # checked there
+        channel_txn_id=receipt or f"CLI-{new_request_id()}",
+        amount_fen=amount(amount_yuan),
+    )
+    with Services(address) as services:
+        response = services.act(services.accounts.TopUp, request)
+    balance = yuan(response.online_fen)
+    finish(response, output, tr(f"已充值, 余额 {balance}", f"Credited, balance {balance}"))
+
+
+@app.command("subsidy", help=tr("发补助。", "Credit a subsidy."))
+def subsidy(
+    account: AccountArgument,
+    amount_yuan: Annotated[str, typer.Option("--amount", help=tr("元。", "Yuan."))],
+    label: Annotated[str, typer.Option(help=tr("哪项补助。", "Which subsidy."))] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Credit a subsidy."""
+    request = pb.GrantSubsidyRequest(
+        account_no=account, amount_fen=amount(amount_yuan), label=label
+    )
+    with Services(address) as services:
+        response = services.act(services.accounts.GrantSubsidy, request)
+    balance = yuan(response.subsidy_fen)
+    finish(response, output, tr(f"已发放, 补助余额 {balance}", f"Granted, subsidy {balance}"))

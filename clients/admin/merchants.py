@@ -1,0 +1,235 @@
+"""``campuscard merchant …``: merchants, their terminals, meal periods and limit rules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from campuscard.v1 import merchant_service_pb2 as pb
+from clients.admin.accounts import choice, finish
+from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services
+from clients.admin.console import (
+    Output,
+    OutputOption,
+    print_fields,
+    print_json,
+    print_table,
+    tr,
+    yuan,
+)
+from clients.admin.payments import amount
+from clients.admin.plain import enum_word, plain
+
+app: Final = typer.Typer(
+    no_args_is_help=True,
+    help=tr("商户、终端、餐次、限额规则。", "Merchants, terminals, meals, rules."),
+)
+
+PAGE: Final = 1000
+
+
+def all_merchants(services: Services) -> list[pb.Merchant]:
+    """Read every merchant, page by page."""
+    found: list[pb.Merchant] = []
+    token = ""
+    while True:
+        request = pb.ListMerchantsRequest(page_size=PAGE, page_token=token)
+        page = services.call(services.merchants.ListMerchants, request)
+        found += page.merchants
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def all_terminals(services: Services, *, merchant_id: str = "") -> list[pb.Terminal]:
+    """Read every terminal, page by page."""
+    found: list[pb.Terminal] = []
+    token = ""
+    while True:
+        request = pb.ListTerminalsRequest(page_size=PAGE, page_token=token, merchant_id=merchant_id)
+        page = services.call(services.merchants.ListTerminals, request)
+        found += page.terminals
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+@app.command("list", help=tr("商户列表。", "List merchants."))
+def list_merchants(
+    address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT
+) -> None:
+    """List merchants."""
+    with Services(address) as services:
+        found = all_merchants(services)
+    if output is Output.JSON:
+        print_json([plain(merchant) for merchant in found])
+        return
+    rows = [
+        [
+            merchant.merchant_id,
+            merchant.name,
+            enum_word(pb.MerchantCategory.DESCRIPTOR, merchant.category),
+            enum_word(pb.ServiceStatus.DESCRIPTOR, merchant.status),
+        ]
+        for merchant in found
+    ]
+    print_table(tr("商户号 名称 类别 状态", "merchant name category status").split(), rows)
+
+
+@app.command("add", help=tr("新建商户。", "Create a merchant."))
+def add(
+    merchant_id: Annotated[str, typer.Argument(metavar="MERCHANT")],
+    name: Annotated[str, typer.Option(help=tr("名称。", "Name."))],
+    category: Annotated[str, typer.Option(help="canteen, utility, water, bath, shop, access.")],
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Create a merchant."""
+    request = pb.CreateMerchantRequest(
+        merchant_id=merchant_id,
+        name=name,
+        category=choice(pb.MerchantCategory, category, "--category"),  # type: ignore[arg-type] # checked
+    )
+    with Services(address) as services:
+        response = services.act(services.merchants.CreateMerchant, request)
+    finish(response, output, tr(f"已建商户 {merchant_id}", f"Created {merchant_id}"))
+
+
+@app.command("status", help=tr("商户启用/暂停/注销。", "Suspend, resume or withdraw a merchant."))
+def set_status(
+    merchant_id: Annotated[str, typer.Argument(metavar="MERCHANT")],
+    status: Annotated[str, typer.Argument(help="in_service, suspended, withdrawn.")],
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Change a merchant's status."""
+    request = pb.UpdateMerchantRequest(
+        merchant_id=merchant_id,
+        status=choice(pb.ServiceStatus, status, "STATUS"),  # type: ignore[arg-type] # checked there
+    )
+    with Services(address) as services:
+        response = services.act(services.merchants.UpdateMerchant, request)
+    finish(response, output, f"{merchant_id}: {status}")
+
+
+@app.command("terminals", help=tr("终端列表。", "List terminals."))
+def list_terminals(
+    merchant_id: Annotated[str, typer.Option("--merchant", "-m")] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List terminals."""
+    with Services(address) as services:
+        found = all_terminals(services, merchant_id=merchant_id)
+    if output is Output.JSON:
+        print_json([plain(terminal) for terminal in found])
+        return
+    rows = [
+        [
+            terminal.terminal_id,
+            terminal.merchant_id,
+            tr("有", "yes") if terminal.keypad else tr("无", "no"),
+            yuan(terminal.max_amount_fen) if terminal.max_amount_fen else "",
+            enum_word(pb.ServiceStatus.DESCRIPTOR, terminal.status),
+            terminal.place,
+        ]
+        for terminal in found
+    ]
+    columns = tr("终端号 商户 键盘 单笔上限 状态 位置", "terminal merchant keypad max status place")
+    print_table(columns.split(), rows)
+
+
+@app.command("add-terminal", help=tr("新建终端。", "Create a terminal."))
+def add_terminal(
+    terminal_id: Annotated[str, typer.Argument(metavar="TERMINAL")],
+    merchant_id: Annotated[str, typer.Option("--merchant", "-m")],
+    keypad: Annotated[bool, typer.Option(help=tr("有密码键盘。", "It has a keypad."))] = True,
+    max_amount: Annotated[
+        str, typer.Option(help=tr("单笔上限 (元)。", "Yuan a transaction."))
+    ] = "",
+    place: Annotated[str, typer.Option(help=tr("位置。", "Where it stands."))] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Create a terminal of a merchant."""
+    request = pb.CreateTerminalRequest(
+        terminal_id=terminal_id,
+        merchant_id=merchant_id,
+        keypad=keypad,
+        max_amount_fen=amount(max_amount) if max_amount else 0,
+        place=place,
+    )
+    with Services(address) as services:
+        response = services.act(services.merchants.CreateTerminal, request)
+    finish(response, output, tr(f"已建终端 {terminal_id}", f"Created {terminal_id}"))
+
+
+@app.command("terminal-status", help=tr("终端启用/暂停/注销。", "Suspend or withdraw a terminal."))
+def terminal_status(
+    terminal_id: Annotated[str, typer.Argument(metavar="TERMINAL")],
+    status: Annotated[str, typer.Argument(help="in_service, suspended, withdrawn.")],
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Change a terminal's status."""
+    request = pb.UpdateTerminalRequest(
+        terminal_id=terminal_id,
+        status=choice(pb.ServiceStatus, status, "STATUS"),  # type: ignore[arg-type] # checked there
+    )
+    with Services(address) as services:
+        response = services.act(services.merchants.UpdateTerminal, request)
+    finish(response, output, f"{terminal_id}: {status}")
+
+
+@app.command("meals", help=tr("餐次。", "Show the meal periods in force."))
+def meals(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT) -> None:
+    """Show the meal periods in force."""
+    with Services(address) as services:
+        response = services.call(services.merchants.GetMealPeriods, pb.GetMealPeriodsRequest())
+    if output is Output.JSON:
+        print_json(plain(response))
+        return
+    rows = [
+        [period.name, _clock(period.start_minute), _clock(period.end_minute)]
+        for period in response.periods
+    ]
+    print_table(tr("餐次 开始 结束", "meal start end").split(), rows)
+
+
+@app.command("rules", help=tr("限额规则: 查看或修改。", "Show the limit rules, or change some."))
+def rules(
+    day_limit: Annotated[str, typer.Option(help=tr("元。", "Yuan."))] = "",
+    meal_limit: Annotated[str, typer.Option(help=tr("元。", "Yuan."))] = "",
+    pin_tries: Annotated[int, typer.Option(min=0)] = 0,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show the limit rules in force, or change some of them."""
+    changes: dict[str, Any] = {}
+    if day_limit:
+        changes["day_limit_fen"] = amount(day_limit)
+    if meal_limit:
+        changes["meal_limit_fen"] = amount(meal_limit)
+    if pin_tries:
+        changes["pin_tries"] = pin_tries
+    with Services(address) as services:
+        if changes:
+            response = services.act(services.merchants.SetRules, pb.SetRulesRequest(**changes))
+            finish(
+                response, output, tr("规则已改, 下一区块生效", "Rules changed, from the next block")
+            )
+            return
+        found = services.call(services.merchants.GetRules, pb.GetRulesRequest())
+    if output is Output.JSON:
+        print_json(plain(found.rules))
+        return
+    print_fields({name: _rule(name, value) for name, value in plain(found.rules).items()})
+
+
+def _rule(name: str, value: Any) -> str:
+    return yuan(value) if name.endswith("_fen") else str(value)
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"
