@@ -1,0 +1,185 @@
+"""Reading blocks with `struct`: a second reading of the durable format, for comparison only."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from tests.model.numbers import (
+    MUST_CHANGE,
+    AccountStatus,
+    Event,
+    Flag,
+    Kind,
+    MediumFlag,
+    MediumState,
+    Outcome,
+    Reason,
+    Wallet,
+)
+from tests.model.state import Record, Rules
+
+MAGIC = 0x4B4C424343434331
+HEADER = struct.Struct("<QHHHHIIQQqIIIIq32s20xI")
+RECORD = struct.Struct("<QBBHHBBIIIIIIQQQ56sII")
+MONEY = struct.Struct("<QqqqqIIHBBBBBx")
+ACCOUNT = struct.Struct("<16s8sIIIBBBBBB14x")
+MEDIUM = struct.Struct("<16sBBBxH34x")
+TERMINAL = struct.Struct("<16sIBB34x")
+RULES = struct.Struct("<IIIIIIIIIIiBB10x")
+MEALS = struct.Struct("<B3x16HI16x")
+DOCUMENT = struct.Struct("<IIHHI16s24x")
+TRAILER_BYTES = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """A block's header in short, and its records."""
+
+    time_us: int
+    business_date: int
+    rule_version: int
+    records: list[Record]
+    fingerprints: list[int]
+
+
+def read_block(data: bytes) -> Block:
+    """Read one whole block."""
+    head = HEADER.unpack_from(data)
+    magic, count, first, last, payload = head[0], head[6], head[7], head[8], head[12]
+    assert magic == MAGIC, "not a block"
+    assert last == first + count - 1, "seq and count do not fit"
+    expected = HEADER.size + RECORD.size * count + payload + TRAILER_BYTES
+    assert len(data) == expected, "the block's length"
+    raw = [RECORD.unpack_from(data, HEADER.size + RECORD.size * i) for i in range(count)]
+    records = [read_record(fields) for fields in raw]
+    assert [record.seq for record in records] == list(range(first, last + 1)), "seqs in a block"
+    return Block(
+        time_us=head[9],
+        business_date=head[10],
+        rule_version=head[11],
+        records=records,
+        fingerprints=[fields[13] for fields in raw],
+    )
+
+
+def read_record(fields: tuple[Any, ...]) -> Record:
+    """Turn unpacked fields into a record of the model."""
+    record = Record(
+        seq=fields[0],
+        type=Kind(fields[1]),
+        outcome=Outcome(fields[2]),
+        reason=Reason(fields[3]),
+        flags=Flag(fields[4]),
+        part=fields[5],
+        parts=fields[6],
+        account=fields[7],
+        medium=fields[8],
+        merchant=fields[9],
+        terminal=fields[10],
+        batch_no=fields[11],
+        terminal_seq=fields[12],
+        original_seq=fields[14],
+        prev_account_seq=fields[15],
+        aux=fields[17],
+    )
+    body: bytes = fields[16]
+    if record.type < Kind.ACCOUNT:
+        read_money(record, body)
+    else:
+        record.image = IMAGES[record.type](body)
+    return record
+
+
+def read_money(record: Record, body: bytes) -> None:
+    """Fill a record's money body."""
+    (
+        record.prev_terminal_seq,
+        record.amount,
+        record.debit_after,
+        record.credit_after,
+        record.held_after,
+        record.day_used,
+        record.meal_used,
+        record.day_key,
+        record.meal_key,
+        debit,
+        credit,
+        record.pin_fails,
+        record.original_part,
+    ) = MONEY.unpack(body)
+    record.debit_wallet, record.credit_wallet = Wallet(debit), Wallet(credit)
+
+
+def account_image(body: bytes) -> tuple[Any, ...]:
+    """Status, must change, fails, version, limits, kind, event: no password."""
+    _tag, _salt, version, day, meal, status, flags, fails, _kid, kind, event = ACCOUNT.unpack(body)
+    must_change = bool(flags & MUST_CHANGE)
+    return AccountStatus(status), must_change, fails, version, day, meal, kind, Event(event)
+
+
+def medium_image(body: bytes) -> tuple[Any, ...]:
+    """Key, state, flags, event, expiry."""
+    key, state, flags, event, expires = MEDIUM.unpack(body)
+    return key, MediumState(state), MediumFlag(flags), Event(event), expires
+
+
+def terminal_image(body: bytes) -> tuple[Any, ...]:
+    """Name, maximum, status, flags."""
+    name, max_amount, status, flags = TERMINAL.unpack(body)
+    return name.rstrip(b"\0").decode("ascii"), max_amount, status, flags
+
+
+def rules_image(body: bytes) -> tuple[Any, ...]:
+    """One set of rules."""
+    values = RULES.unpack(body)
+    names = list(Rules.__dataclass_fields__)
+    rules = Rules(**dict(zip(names, (*values[:-1], bool(values[-1])), strict=True)))
+    return (rules,)
+
+
+def meals_image(body: bytes) -> tuple[Any, ...]:
+    """Minute ranges in order."""
+    count, *minutes, _version = MEALS.unpack(body)
+    return (tuple(zip(minutes[0:16:2], minutes[1:16:2], strict=True))[:count],)
+
+
+def document_image(body: bytes) -> tuple[Any, ...]:
+    """Kind, records before it, actor, request_id; the papers themselves are not compared."""
+    _offset, _length, kind, before, actor, request_id = DOCUMENT.unpack(body)
+    return kind, before, actor, request_id
+
+
+IMAGES = {
+    Kind.ACCOUNT: account_image,
+    Kind.MEDIUM: medium_image,
+    Kind.MERCHANT: lambda body: tuple(body[:3]),
+    Kind.TERMINAL: terminal_image,
+    Kind.CATEGORY: lambda body: tuple(body[:2]),
+    Kind.RULES: rules_image,
+    Kind.MEALS: meals_image,
+    Kind.DOCUMENT: document_image,
+}
+
+
+# ---- the other way: the body an effect sends ----
+
+
+def pack_account(  # the password travels apart
+    *, status: int = 1, day_limit: int, meal_limit: int, kind: int, event: int
+) -> bytes:
+    """Return the body of an effect on an account."""
+    return ACCOUNT.pack(bytes(16), bytes(8), 0, day_limit, meal_limit, status, 0, 0, 0, kind, event)
+
+
+def pack_rules(rules: Rules) -> bytes:
+    """Return the body of a RULES effect."""
+    values = [getattr(rules, name) for name in Rules.__dataclass_fields__]
+    return RULES.pack(*values)
+
+
+def pack_meals(meals: tuple[tuple[int, int], ...]) -> bytes:
+    """Return the body of a MEALS effect."""
+    minutes = [minute for meal in meals for minute in meal]
+    return MEALS.pack(len(meals), *minutes, *[0] * (16 - len(minutes)), 1)
