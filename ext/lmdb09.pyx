@@ -10,7 +10,6 @@ import importlib.util
 import os
 
 
-
 cdef extern from "<dlfcn.h>" nogil:
     enum:
         RTLD_NOW

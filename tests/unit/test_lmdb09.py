@@ -28,7 +28,7 @@ def test_a_file_that_is_no_library_is_refused(tmp_path):
 
 def test_a_missing_wheel_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(ImportError, match="not installed.*pip install"):
+    with pytest.raises(ImportError, match=r"not installed.*pip install"):
         lmdb09._library_path()
 
 
@@ -36,5 +36,5 @@ def test_a_wheel_without_compiled_module_is_refused(monkeypatch, tmp_path):
     spec = importlib.machinery.ModuleSpec("lmdb", None, origin="elsewhere", is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: spec)
-    with pytest.raises(ImportError, match="no compiled module.*pip install"):
+    with pytest.raises(ImportError, match=r"no compiled module.*pip install"):
         lmdb09._library_path()
