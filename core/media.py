@@ -6,6 +6,7 @@ without a mark; VOID, RETURNED and UNBOUND are for ever.
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 PHYSICAL_CARD: Final = 1
 """MediumType of the contactless card."""
+
+KEY_TOKEN_BYTES: Final = 14
+"""Bytes of a token that fit into a medium's key."""
 
 FIRST_STATES: Final = frozenset({MediumState.PRODUCED, MediumState.IN_TRANSIT, MediumState.ACTIVE})
 """States a medium may be bound in."""
@@ -122,6 +126,21 @@ def describe(medium: MediumFacts) -> str:
 def has_live_card(media: tuple[MediumFacts, ...]) -> bool:
     """Tell whether one of these is a card that may still be used one day."""
     return any(m.type == PHYSICAL_CARD and m.state in _ALIVE for m in media)
+
+
+def medium_key(medium_type: int, token: bytes) -> bytes:
+    """Return the 16 bytes the engine knows a medium by: type, length, token.
+
+    Of a token above 14 bytes the start of its SHA-256, and the type's highest bit says so.
+
+    Args:
+        medium_type: 1 to 4.
+        token: 1 to 64 bytes.
+    """
+    hashed = len(token) > KEY_TOKEN_BYTES
+    start = hashlib.sha256(token).digest()[:KEY_TOKEN_BYTES] if hashed else token
+    first = medium_type | (0x80 if hashed else 0)
+    return bytes((first, len(token))) + start.ljust(KEY_TOKEN_BYTES, b"\0")
 
 
 def medium_body(key: bytes, state: MediumState, *, expires_day: int = 0) -> bytes:

@@ -130,7 +130,7 @@ class Projection:
         effects = tuple(block.record(i) for i in range(max(first, 0), index))
         command = Command(block, effects, record)
         if record.outcome == Outcome.DECLINED:
-            self._request(command, _refusal_facts(block, index))
+            self._request(command, self._refusal_facts(block, index))
             return
         document = documents.decode(pointer.kind, block.payload(pointer))
         handler = self._of_document.get(type(document))
@@ -152,6 +152,15 @@ class Projection:
                 json.dumps(facts, ensure_ascii=False, separators=(",", ":")),
             ),
         )
+
+    def _refusal_facts(self, block: Block, index: int) -> dict[str, Any]:
+        """Say how many tries are left: the PIN_CHECK record stands right before the document's."""
+        check = block.record(index - 1) if index else None
+        if check is None or check.reason != BY_NAME["PIN_WRONG"].number:
+            return {}
+        row = self._sql.execute("SELECT body FROM parameters WHERE name = 'rules'").fetchone()
+        rules = RulesBody() if row is None else RulesBody.unpack(row[0])
+        return {"tries_left": max(0, rules.pin_max - check.money().pin_fails)}
 
     # ---- records: rows by their after-images ----
 
@@ -308,12 +317,3 @@ class Projection:
 
 def _numbered(meals: MealsBody) -> tuple[str, ...]:
     return tuple(meal.name for meal in meals.periods)
-
-
-def _refusal_facts(block: Block, index: int) -> dict[str, Any]:
-    """Say how a password failed: the PIN_CHECK record stands right before the document's."""
-    if index and block.types()[index - 1] == RecordType.PIN_CHECK:
-        check = block.record(index - 1)
-        if check.reason == BY_NAME["PIN_WRONG"].number:
-            return {"pin_fails": check.money().pin_fails}
-    return {}

@@ -302,6 +302,11 @@ class Registry:
             return DEFAULT_MEALS
         return MealsBody.unpack(row[0]).named(tuple(json.loads(row[1]))).periods
 
+    def parameter_version(self, name: str) -> int:
+        """Return the version of ``rules`` or ``meals``; 0 before the first."""
+        row = self._one("SELECT version FROM parameters WHERE name = ?", name)
+        return 0 if row is None else int(row[0])
+
     def _one(self, query: str, *values: object) -> Any:
         return self.connection.execute(query, values).fetchone()
 

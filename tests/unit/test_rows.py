@@ -79,3 +79,17 @@ def test_terminal_states_are_those_of_the_header():
 
 def test_medium_types_are_those_of_the_header():
     assert c_numbers("records.h", "CC_MT")["RFID_CARD"] == media.PHYSICAL_CARD
+
+
+@pytest.mark.parametrize(
+    ("medium_type", "token"),
+    [(1, b"\x04\xa1\xb2\xc3"), (1, bytes(14)), (2, b"q"), (2, b"x" * 15), (4, bytes(range(64)))],
+)
+def test_medium_keys_are_the_decoders(medium_type, token):
+    """The office binds media under the keys that taps arrive with."""
+    wire = pytest.importorskip("ext.wire")
+    from campuscard.v1.terminal_service_pb2 import GetBalanceRequest, Medium
+
+    request = GetBalanceRequest(terminal_id="T", medium=Medium(type=medium_type, token=token))
+    command = wire.decode(wire.METHODS["GetBalance"], request.SerializeToString())
+    assert command["medium_key"] == media.medium_key(medium_type, token)

@@ -1,0 +1,289 @@
+"""Wiring: everything one ``campuscard serve`` is made of, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry, start_http_server
+
+from campuscard.v1 import (
+    account_service_pb2,
+    account_service_pb2_grpc,
+    merchant_service_pb2,
+    merchant_service_pb2_grpc,
+    ops_service_pb2,
+    ops_service_pb2_grpc,
+    terminal_service_pb2,
+)
+from ext.engine import Engine
+from server import logs
+from server.clock import open_clock
+from server.config import split_address
+from server.interceptors.errors import ErrorsGuard
+from server.interceptors.limits import LimitsGuard, TerminalRates
+from server.interceptors.log import LogGuard
+from server.interceptors.metrics import MetricsGuard
+from server.keys import Keyring
+from server.metrics import EngineCollector
+from server.office_lane import OfficeLane
+from server.page_tokens import PageTokens
+from server.projector import Projector
+from server.services.account import AccountService
+from server.services.merchant import MerchantService
+from server.services.office import Office
+from server.services.ops import OpsService
+from server.services.terminal import TerminalService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from google.protobuf.descriptor import FileDescriptor
+
+    from ext.engine import Options
+    from server.config import EngineSettings, Settings
+
+_FILES: Final[tuple[FileDescriptor, ...]] = (
+    terminal_service_pb2.DESCRIPTOR,
+    account_service_pb2.DESCRIPTOR,
+    merchant_service_pb2.DESCRIPTOR,
+    ops_service_pb2.DESCRIPTOR,
+)
+_MESSAGE_MARGIN: Final = 1_024
+_METADATA_BYTES: Final = 8_192
+_SHAPES: Final = {
+    (False, False): "unary",
+    (False, True): "server_stream",
+    (True, False): "client_stream",
+    (True, True): "bidi_stream",
+}
+
+_log = structlog.get_logger("campuscard.server")
+
+
+async def serve(settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Args:
+        settings: from ``server.config.load``.
+        started: called with the address once calls are taken.
+
+    Raises:
+        ext.engine.EngineError: the data directory cannot be opened; the text says why.
+        OSError: an address is in use.
+    """
+    logs.configure(settings.log)
+    server = Server(settings)
+    await server.start()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        if started is not None:
+            started(server.address)
+        await stopping.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        await server.stop()
+
+
+class Server:
+    """One running server.
+
+    Args:
+        settings: from ``server.config.load``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._running = contextlib.AsyncExitStack()
+        self._health = health.aio.HealthServicer()
+        self.address = ""
+        self.metrics_address = ""
+
+    async def start(self) -> None:
+        """Open the data directory, recover, start every part, take calls."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._running = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Take no more calls, let those under way finish, make everything durable, close."""
+        _log.info("server_stopping")
+        await self._running.aclose()
+        _log.info("server_stopped")
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        settings = self._settings
+        keys = Keyring(settings.data.holder_keys_path)
+        engine = await asyncio.to_thread(open_engine, settings)
+        stack.callback(engine.close)
+        clock = open_clock(settings.data.clock_path)
+        engine.start()
+        stack.push_async_callback(asyncio.to_thread, engine.drain, settings.server.drain_seconds)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(engine.eventfd, engine.answer)
+        stack.callback(loop.remove_reader, engine.eventfd)
+        projector = Projector(engine, settings.data.registry_path, keys=keys)
+        projector.start()
+        stack.push_async_callback(asyncio.to_thread, projector.stop)
+        lane = OfficeLane(
+            engine, projector, keys=keys, clock=clock, queue_max=settings.office.queue
+        )
+        lane.start()
+        stack.push_async_callback(lane.stop)
+        ops = OpsService(engine, projector, lane=lane)
+        rates = TerminalRates(settings.limits.terminal_rate, settings.limits.terminal_burst)
+        terminal = TerminalService(
+            engine,
+            projector,
+            clock=clock,
+            rates=rates,
+            in_flight=settings.server.stream_in_flight,
+        )
+        office = Office(
+            engine,
+            projector,
+            lane=lane,
+            keys=keys,
+            tokens=PageTokens(keys.derive("page-tokens")),
+            fingerprint_key=keys.derive("request-fingerprints"),
+            initial_password=settings.office.initial_password,
+        )
+        metrics = CollectorRegistry()
+        metrics.register(EngineCollector(engine, projector, lane=lane))
+        grpc_server = self._make_grpc(metrics, rates)
+        grpc_server.add_generic_rpc_handlers((terminal.handler(),))
+        account_service_pb2_grpc.add_AccountServiceServicer_to_server(
+            AccountService(office), grpc_server
+        )
+        merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(
+            MerchantService(office), grpc_server
+        )
+        ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, grpc_server)
+        self._add_health_and_reflection(grpc_server)
+        await self._listen(grpc_server)
+        stack.push_async_callback(self._stop_grpc, grpc_server, ops)
+        self._serve_metrics(metrics, stack)
+        head = engine.head()
+        if head["test"]:
+            _log.warning("server_is_test", clock=settings.data.clock or "machine")
+        _log.info(
+            "server_started",
+            address=self.address,
+            metrics=self.metrics_address,
+            seq=head["acknowledged_seq"],
+            test=head["test"],
+        )
+
+    def _make_grpc(self, metrics: CollectorRegistry, rates: TerminalRates) -> grpc.aio.Server:
+        settings = self._settings
+        limits = settings.limits
+        received = max(limits.message_bytes, limits.batch_message_bytes) + _MESSAGE_MARGIN
+        return grpc.aio.server(
+            interceptors=[
+                LogGuard(),
+                MetricsGuard(metrics, method_shapes()),
+                ErrorsGuard(),
+                LimitsGuard(
+                    limits.message_bytes,
+                    limits.batch_message_bytes,
+                    calls_max=settings.server.calls_max,
+                    rates=rates,
+                ),
+            ],
+            options=[
+                ("grpc.max_receive_message_length", received),
+                ("grpc.max_metadata_size", _METADATA_BYTES),
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.max_connection_idle_ms", 600_000),
+                ("grpc.server_handshake_timeout_ms", 20_000),
+            ],
+            maximum_concurrent_rpcs=2 * settings.server.calls_max,
+        )
+
+    def _add_health_and_reflection(self, grpc_server: grpc.aio.Server) -> None:
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, grpc_server)
+        if self._settings.server.reflection:
+            names = [*service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME]
+            reflection.enable_server_reflection(names, grpc_server)
+
+    async def _listen(self, grpc_server: grpc.aio.Server) -> None:
+        host, port = split_address(self._settings.server.address)
+        text = f"[{host}]" if ":" in host else host
+        try:
+            bound = grpc_server.add_insecure_port(f"{text}:{port}")
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {text}:{port}: {error}") from error
+        await grpc_server.start()
+        self.address = f"{text}:{bound}"
+        _log.warning("loopback_only", reason="callers have no identities yet")
+        for name in ("", *service_names()):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def _serve_metrics(self, metrics: CollectorRegistry, stack: contextlib.AsyncExitStack) -> None:
+        address = self._settings.metrics.address
+        if not address:
+            return
+        host, port = split_address(address)
+        http, thread = start_http_server(port, host, metrics)
+
+        def stop() -> None:
+            http.shutdown()
+            http.server_close()
+            thread.join()
+
+        stack.callback(stop)
+        self.metrics_address = f"{host}:{http.server_port}"
+
+    async def _stop_grpc(self, grpc_server: grpc.aio.Server, ops: OpsService) -> None:
+        await self._health.enter_graceful_shutdown()
+        ops.stop()
+        await grpc_server.stop(self._settings.server.drain_seconds)
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Open the data directory: recovers, does not start."""
+    data = settings.data
+    return Engine(str(data.directory), str(data.key_file), engine_options(settings))
+
+
+def engine_options(settings: Settings) -> Options:
+    """Return the engine's bounds."""
+    options: dict[str, Any] = {
+        name: getattr(settings.engine, name) for name in engine_option_names(settings.engine)
+    }
+    if settings.data.clock_path:
+        options["clock_path"] = settings.data.clock_path
+    return cast("Options", options)
+
+
+def engine_option_names(engine: EngineSettings) -> list[str]:
+    """Return the names of all bounds."""
+    return list(type(engine).model_fields)
+
+
+def service_names() -> list[str]:
+    """Return the full names of our services."""
+    return [service.full_name for file in _FILES for service in file.services_by_name.values()]
+
+
+def method_shapes() -> Iterator[tuple[str, str]]:
+    """List our methods as ``/package.Service/Method`` with their shape."""
+    for file in _FILES:
+        for service in file.services_by_name.values():
+            for method in service.methods:
+                shape = _SHAPES[method.client_streaming, method.server_streaming]
+                yield f"/{service.full_name}/{method.name}", shape

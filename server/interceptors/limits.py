@@ -1,0 +1,159 @@
+"""Bounds on what callers may ask for: size of a message, calls under way, calls of one terminal.
+
+Innermost: here a request is still the bytes that came, and is decoded only after they were measured.
+A message that cannot be decoded is REQUEST_MALFORMED.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from google.protobuf.message import DecodeError
+
+from core.refusals import Refusal
+from server.interceptors.wrapping import Guard
+from server.wire_peek import terminal_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    import grpc
+
+TERMINAL_SERVICE: Final = "/campuscard.v1.TerminalService/"
+BATCH_METHOD: Final = TERMINAL_SERVICE + "AuthorizeBatch"
+STREAM_METHOD: Final = TERMINAL_SERVICE + "AuthorizeStream"
+BUCKETS_MAX: Final = 16_384
+"""Terminals remembered at once; above it the full buckets are forgotten."""
+_UNCOUNTED: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled_at: float
+
+
+class TerminalRates:
+    """A token bucket per terminal.
+
+    Args:
+        rate: calls per second each terminal may make for ever.
+        burst: calls it may make at once.
+    """
+
+    def __init__(self, rate: int, burst: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._buckets: dict[bytes, _Bucket] = {}
+
+    def take(self, terminal: bytes) -> int:
+        """Take one call's token.
+
+        Returns:
+            0, or the milliseconds until there is one again.
+        """
+        now = time.monotonic()
+        bucket = self._buckets.get(terminal)
+        if bucket is None:
+            if len(self._buckets) >= BUCKETS_MAX:
+                self._forget_full(now)
+            self._buckets[terminal] = _Bucket(self._burst - 1, now)
+            return 0
+        tokens = min(self._burst, bucket.tokens + (now - bucket.filled_at) * self._rate)
+        bucket.filled_at = now
+        if tokens < 1:
+            bucket.tokens = tokens
+            return max(1, int((1 - tokens) * 1_000 / self._rate))
+        bucket.tokens = tokens - 1
+        return 0
+
+    def _forget_full(self, now: float) -> None:
+        self._buckets = {
+            terminal: bucket
+            for terminal, bucket in self._buckets.items()
+            if bucket.tokens + (now - bucket.filled_at) * self._rate < self._burst
+        }
+        if len(self._buckets) >= BUCKETS_MAX:
+            self._buckets.clear()
+
+
+class LimitsGuard(Guard):
+    """Measures requests, counts calls, then decodes.
+
+    Args:
+        message_bytes: size of a request.
+        batch_message_bytes: size of an AuthorizeBatch request.
+        calls_max: calls under way at once, health and reflection aside.
+        rates: of the terminals.
+    """
+
+    def __init__(
+        self,
+        message_bytes: int,
+        batch_message_bytes: int,
+        *,
+        calls_max: int,
+        rates: TerminalRates,
+    ) -> None:
+        super().__init__()
+        self._message_bytes = message_bytes
+        self._batch_message_bytes = batch_message_bytes
+        self._calls_max = calls_max
+        self._calls = 0
+        self._rates = rates
+        self._decoders: dict[str, Callable[[bytes], Any] | None] = {}
+
+    async def intercept_service(
+        self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Keep each method's own decoder before it is replaced."""
+
+        async def remember(details: grpc.HandlerCallDetails) -> Any:
+            handler = await continuation(details)
+            if handler is not None:
+                self._decoders[str(details.method)] = handler.request_deserializer
+            return handler
+
+        return await super().intercept_service(remember, handler_call_details)
+
+    def decoder(self, handler: grpc.RpcMethodHandler[Any, Any]) -> Callable[[bytes], Any] | None:
+        """Let the bytes through as they are."""
+        del handler
+        return None
+
+    @asynccontextmanager
+    async def around(
+        self, method: str, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[None]:
+        """Count the calls under way."""
+        del context
+        if method.startswith(_UNCOUNTED):
+            yield
+            return
+        if self._calls >= self._calls_max:
+            raise Refusal("QUEUE_FULL", retry_after_ms=100)
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+
+    def incoming(self, method: str, message: bytes) -> Any:
+        """Measure, count against the terminal's rate, decode."""
+        allowed = self._batch_message_bytes if method == BATCH_METHOD else self._message_bytes
+        if len(message) > allowed:
+            raise Refusal("MESSAGE_TOO_LARGE", allowedBytes=allowed)
+        if method.startswith(TERMINAL_SERVICE) and method != STREAM_METHOD:
+            wait_ms = self._rates.take(terminal_of(method, message))
+            if wait_ms:
+                raise Refusal("RATE_LIMITED", retry_after_ms=wait_ms)
+        decode = self._decoders.get(method)
+        if decode is None:
+            return message
+        try:
+            return decode(message)
+        except DecodeError:
+            raise Refusal("REQUEST_MALFORMED") from None

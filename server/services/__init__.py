@@ -1,0 +1,1 @@
+"""The gRPC services, one file each: they read requests, ask, and write answers. No rule is here."""

@@ -1,0 +1,353 @@
+"""AccountService: the counter's door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from campuscard.v1 import account_service_pb2 as pb
+from campuscard.v1 import account_service_pb2_grpc as pb_grpc
+from core import accounts, documents, media
+from core.accounts import Money, NewAccount, WantedLimits
+from core.ids import initial_password
+from core.ports import Person
+from core.refusals import invalid, missing
+from core.rows import LIMIT_DEFAULT, AccountStatus, MediumFlag, MediumState
+from server.registry import AccountFilter, AnsweredRequest
+from server.services import fields
+from server.services.account_messages import account_message, medium_message, wallets_message
+from server.services.office import page_query
+from server.services.transactions import TransactionPages
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+    from core.facts import AccountFacts, MediumFacts
+    from core.plans import Plan
+    from ext.engine import AccountReply
+    from server.office_lane import Desk
+    from server.registry import Registry
+    from server.services.office import Office
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AccountService(pb_grpc.AccountServiceServicer):
+    """Opens and keeps accounts; the rules are in ``core/accounts.py`` and ``core/media.py``."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._pages = TransactionPages(office)
+
+    async def OpenAccount(
+        self, request: pb.OpenAccountRequest, context: Context
+    ) -> pb.OpenAccountResponse:
+        """Open an account; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+        kind = request.kind
+        if kind not in pb.HolderKind.values() or kind == pb.HOLDER_KIND_UNSPECIFIED:
+            raise invalid("kind", "a known kind of holder")
+        person = Person(
+            name=fields.text("name", request.name, shortest=1, longest=64),
+            class_name=fields.text("class_name", request.class_name, longest=64),
+        )
+        password = initial_password(
+            fields.id_number(request.id_number), self._office.initial_password
+        )
+        medium_type, token = 0, b""
+        if request.HasField("medium"):
+            medium_type, token = fields.medium("medium", request.medium)
+
+        async def decide(desk: Desk) -> Plan:
+            known, bound = await desk.read(
+                lambda r: (r.account(account_no), r.bound_medium(medium_type, token))
+            )
+            number = desk.next_row("account")
+            new = NewAccount(
+                number=number,
+                account_no=account_no,
+                kind=kind,
+                sealed=b"" if known else desk.keys.seal(number, person),
+                password=password,
+                medium_type=medium_type,
+                medium_token=token,
+                medium_key=media.medium_key(medium_type, token) if medium_type else b"",
+            )
+            return accounts.open_account(new, known=known, bound=bound)
+
+        return await self._office.act(request, decide, response=pb.OpenAccountResponse)
+
+    async def GetAccount(
+        self, request: pb.GetAccountRequest, context: Context
+    ) -> pb.GetAccountResponse:
+        """Read an account; see the proto."""
+        del context
+        if bool(request.account_no) == request.HasField("medium"):
+            raise invalid("account_no", "either account_no or medium")
+        account_no, medium = "", (0, b"")
+        if request.account_no:
+            account_no = fields.account_no(request.account_no)
+        else:
+            medium = fields.medium("medium", request.medium)
+
+        def find(registry: Registry) -> tuple[AccountFacts, tuple[MediumFacts, ...]]:
+            if account_no:
+                account = registry.account(account_no)
+            else:
+                bound = registry.bound_medium(*medium)
+                account = registry.account_by_number(bound.account_number) if bound else None
+            if account is None:
+                raise missing("account" if account_no else "medium")
+            return account, registry.media_of(account.number)
+
+        account, bound_media = await self._office.projector.read(find)
+        wallets = await self._office.wallets(account.number)
+        return pb.GetAccountResponse(
+            account=account_message(account),
+            wallets=wallets_message(wallets, pin_max=await self._pin_max()),
+            media=[medium_message(m, account.account_no) for m in bound_media],
+        )
+
+    async def ListAccounts(
+        self, request: pb.ListAccountsRequest, context: Context
+    ) -> pb.ListAccountsResponse:
+        """List accounts; see the proto."""
+        del context
+        size = fields.page_size(request.page_size)
+        wanted = AccountFilter(
+            class_name=request.class_name,
+            name_prefix=request.name_prefix,
+            account_no_prefix=request.account_no_prefix,
+            status=fields.optional_choice("status", request.status, AccountStatus),
+        )
+        query = page_query(request)
+        after = self._office.tokens.open(query, request.page_token)
+        found, seq = await self._office.projector.read(
+            lambda r: (
+                r.accounts(wanted, after=after, limit=size + 1),
+                r.position().applied_seq,
+            )
+        )
+        more = len(found) > size
+        token = self._office.tokens.make(query, found[size - 1].account_no) if more else ""
+        return pb.ListAccountsResponse(
+            accounts=[account_message(a) for a in found[:size]],
+            next_page_token=token,
+            as_of_seq=seq,
+        )
+
+    async def BindMedium(
+        self, request: pb.BindMediumRequest, context: Context
+    ) -> pb.BindMediumResponse:
+        """Bind a medium; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+        medium_type, token = fields.medium("medium", request.medium)
+        expires_day = fields.bounded("expires_day", request.expires_day, largest=fields.DAY_MAX)
+        state = fields.optional_choice("state", request.state, MediumState) or MediumState.ACTIVE
+        if state not in media.FIRST_STATES:
+            raise invalid("state", "PRODUCED, IN_TRANSIT or ACTIVE")
+        body = media.medium_body(
+            media.medium_key(medium_type, token), state, expires_day=expires_day
+        )
+
+        async def decide(desk: Desk) -> Plan:
+            account = await _account(desk, account_no)
+            bound, others = await desk.read(
+                lambda r: (r.bound_medium(medium_type, token), r.media_of(account.number))
+            )
+            document = documents.MediumBound(medium_type=medium_type, medium_token=token)
+            return accounts.bind_medium(account, document, body=body, bound=bound, others=others)
+
+        return await self._office.act(request, decide, response=pb.BindMediumResponse)
+
+    async def UnbindMedium(
+        self, request: pb.UnbindMediumRequest, context: Context
+    ) -> pb.UnbindMediumResponse:
+        """Take a medium off; see the proto."""
+        del context
+        wanted = fields.medium("medium", request.medium)
+
+        async def decide(desk: Desk) -> Plan:
+            return media.unbind(await _medium(desk, *wanted))
+
+        return await self._office.act(request, decide, response=pb.UnbindMediumResponse)
+
+    async def SetMediumState(
+        self, request: pb.SetMediumStateRequest, context: Context
+    ) -> pb.SetMediumStateResponse:
+        """Let an event happen to a medium; see the proto."""
+        del context
+        wanted = fields.medium("medium", request.medium)
+        event = fields.choice("event", request.event, media.MediumEvent)
+
+        async def decide(desk: Desk) -> Plan | AnsweredRequest:
+            medium = await _medium(desk, *wanted)
+            if event is media.MediumEvent.REPORT_LOSS and MediumFlag.LOST in medium.flags:
+                return _first_loss(desk, medium)
+            return media.set_state(medium, event)
+
+        return await self._office.act(request, decide, response=pb.SetMediumStateResponse)
+
+    async def SetAccountStatus(
+        self, request: pb.SetAccountStatusRequest, context: Context
+    ) -> pb.SetAccountStatusResponse:
+        """Change an account's status; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+        status = fields.choice("status", request.status, AccountStatus)
+        note = fields.text("note", request.note, longest=200)
+
+        async def decide(desk: Desk) -> Plan:
+            account = await _account(desk, account_no)
+            money = _money(await desk.wallets(account.number))
+            return accounts.set_status(account, status, note=note, money=money)
+
+        return await self._office.act(request, decide, response=pb.SetAccountStatusResponse)
+
+    async def SetPersonalLimits(
+        self, request: pb.SetPersonalLimitsRequest, context: Context
+    ) -> pb.SetPersonalLimitsResponse:
+        """Set personal limits; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+        wanted = WantedLimits(
+            day=_wanted_limit(request, "day_limit_fen", default=request.default_day_limit),
+            meal=_wanted_limit(request, "meal_limit_fen", default=request.default_meal_limit),
+        )
+        pin = request.pin
+
+        async def decide(desk: Desk) -> Plan:
+            account = await _account(desk, account_no)
+            rules = await desk.read(lambda r: r.rules())
+            return accounts.set_limits(account, wanted, rules=rules, pin=pin)
+
+        return await self._office.act(request, decide, response=pb.SetPersonalLimitsResponse)
+
+    async def SetTransactionPassword(
+        self, request: pb.SetTransactionPasswordRequest, context: Context
+    ) -> pb.SetTransactionPasswordResponse:
+        """Change the transaction password; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+
+        async def decide(desk: Desk) -> Plan:
+            account = await _account(desk, account_no)
+            return accounts.set_password(account, old=request.old_pin, new=request.new_pin)
+
+        return await self._office.act(request, decide, response=pb.SetTransactionPasswordResponse)
+
+    async def ResetTransactionPassword(
+        self, request: pb.ResetTransactionPasswordRequest, context: Context
+    ) -> pb.ResetTransactionPasswordResponse:
+        """Give back an initial transaction password; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+        password = initial_password(
+            fields.id_number(request.id_number), self._office.initial_password
+        )
+
+        async def decide(desk: Desk) -> Plan:
+            return accounts.reset_password(await _account(desk, account_no), initial=password)
+
+        return await self._office.act(request, decide, response=pb.ResetTransactionPasswordResponse)
+
+    async def TopUp(self, request: pb.TopUpRequest, context: Context) -> pb.TopUpResponse:
+        """Credit money of a channel; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+        source = request.source
+        if source not in accounts.TOP_UP_SIDES:
+            raise invalid("source", "a known channel")
+        channel_txn_id = fields.channel_txn_id(request.channel_txn_id)
+        amount_fen = fields.amount("amount_fen", request.amount_fen)
+
+        async def decide(desk: Desk) -> Plan:
+            credited = await desk.read(lambda r: r.credited_seq(source, channel_txn_id))
+            return accounts.top_up(
+                await _account(desk, account_no),
+                source=source,
+                channel_txn_id=channel_txn_id,
+                amount_fen=amount_fen,
+                credited_seq=credited,
+            )
+
+        return await self._office.act(request, decide, response=pb.TopUpResponse)
+
+    async def GrantSubsidy(
+        self, request: pb.GrantSubsidyRequest, context: Context
+    ) -> pb.GrantSubsidyResponse:
+        """Credit a subsidy; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+        amount_fen = fields.amount("amount_fen", request.amount_fen)
+        label = fields.text("label", request.label, longest=64)
+
+        async def decide(desk: Desk) -> Plan:
+            account = await _account(desk, account_no)
+            return accounts.grant_subsidy(account, amount_fen=amount_fen, label=label)
+
+        return await self._office.act(request, decide, response=pb.GrantSubsidyResponse)
+
+    async def ListTransactions(
+        self, request: pb.ListTransactionsRequest, context: Context
+    ) -> pb.ListTransactionsResponse:
+        """List what happened to an account; see the proto."""
+        del context
+        return await self._pages.page(request)
+
+    async def _pin_max(self) -> int:
+        return (await self._office.projector.read(lambda r: r.rules())).pin_max
+
+
+async def _account(desk: Desk, account_no: str) -> AccountFacts:
+    account = await desk.read(lambda r: r.account(account_no))
+    if account is None:
+        raise missing("account")
+    return account
+
+
+async def _medium(desk: Desk, medium_type: int, token: bytes) -> MediumFacts:
+    medium = await desk.read(lambda r: r.bound_medium(medium_type, token))
+    if medium is None:
+        raise missing("medium")
+    return medium
+
+
+def _first_loss(desk: Desk, medium: MediumFacts) -> AnsweredRequest:
+    """Answer a loss reported before with the first report: it is when the liability ended."""
+    header = desk.block_of(medium.lost_seq).header
+    return AnsweredRequest(
+        seq=medium.lost_seq,
+        fingerprint=0,
+        time_us=header.time_us,
+        business_date=header.business_date,
+        reason=0,
+        facts={
+            "state": int(medium.state),
+            "lost": True,
+            "frozen": MediumFlag.FROZEN in medium.flags,
+        },
+    )
+
+
+def _money(reply: AccountReply) -> Money:
+    return Money(
+        online=reply["online_fen"],
+        held=reply["held_fen"],
+        subsidy=reply["subsidy_fen"],
+        water=reply["water_fen"],
+        last_seq=reply["last_seq"],
+    )
+
+
+def _wanted_limit(request: pb.SetPersonalLimitsRequest, name: str, *, default: bool) -> int | None:
+    given = request.HasField(name)  # type: ignore[arg-type] # one of two literal names
+    if given and default:
+        raise invalid(name, "not together with the system's default")
+    if default:
+        return LIMIT_DEFAULT
+    value: int = getattr(request, name)
+    if given and not 0 <= value < LIMIT_DEFAULT:
+        raise invalid(name, "fen, 0 or more")
+    return value if given else None

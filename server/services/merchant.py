@@ -1,0 +1,315 @@
+"""MerchantService: merchants, terminals, meal periods and limit rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from campuscard.v1 import merchant_service_pb2 as pb
+from campuscard.v1 import merchant_service_pb2_grpc as pb_grpc
+from core import merchants
+from core.calendar import MealPeriod
+from core.merchants import WantedMerchant, WantedTerminal, check_etag, format_etag
+from core.money import AMOUNT_MAX
+from core.refusals import invalid, missing
+from core.rows import KEYPAD, ServiceStatus
+from server.facts import rules_fields
+from server.services import fields
+from server.services.office import page_query
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+    from core.facts import MerchantFacts, TerminalFacts
+    from core.plans import Plan
+    from server.office_lane import Desk
+    from server.services.office import Office
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+RULE_FIELDS: Final = {
+    "day_limit_fen": "day_limit",
+    "meal_limit_fen": "meal_limit",
+    "day_ceiling_fen": "day_ceiling",
+    "meal_ceiling_fen": "meal_ceiling",
+    "hold_seconds": "hold_seconds",
+    "water_hold_seconds": "water_hold_seconds",
+    "late_capture_seconds": "late_capture_seconds",
+    "water_tap_fen": "water_tap",
+    "water_cap_fen": "water_cap",
+    "pin_tries": "pin_max",
+}
+"""Fields of SetRules and the rules they change."""
+
+
+class MerchantService(pb_grpc.MerchantServiceServicer):
+    """Keeps merchants and terminals; the rules are in ``core/merchants.py``."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def CreateMerchant(
+        self, request: pb.CreateMerchantRequest, context: Context
+    ) -> pb.CreateMerchantResponse:
+        """Create a merchant; see the proto."""
+        del context
+        merchant_id = fields.short_name("merchant_id", request.merchant_id)
+        name = fields.text("name", request.name, shortest=1, longest=64)
+        category = _category(request.category)
+        if category is None:
+            raise invalid("category", "a known category")
+
+        async def decide(desk: Desk) -> Plan:
+            known = await desk.read(lambda r: r.merchant(merchant_id))
+            return merchants.create_merchant(
+                merchant_id,
+                number=desk.next_row("merchant"),
+                name=name,
+                category=category,
+                known=known,
+            )
+
+        return await self._office.act(request, decide, response=pb.CreateMerchantResponse)
+
+    async def GetMerchant(
+        self, request: pb.GetMerchantRequest, context: Context
+    ) -> pb.GetMerchantResponse:
+        """Read a merchant; see the proto."""
+        del context
+        merchant_id = fields.short_name("merchant_id", request.merchant_id)
+        merchant = await self._office.projector.read(lambda r: r.merchant(merchant_id))
+        if merchant is None:
+            raise missing("merchant")
+        return pb.GetMerchantResponse(merchant=merchant_message(merchant))
+
+    async def ListMerchants(
+        self, request: pb.ListMerchantsRequest, context: Context
+    ) -> pb.ListMerchantsResponse:
+        """List merchants; see the proto."""
+        del context
+        size = fields.page_size(request.page_size)
+        category = _category(request.category) or 0
+        query = page_query(request)
+        after = self._office.tokens.open(query, request.page_token)
+        found, seq = await self._office.projector.read(
+            lambda r: (
+                r.merchants(category, after=after, limit=size + 1),
+                r.position().applied_seq,
+            )
+        )
+        more = len(found) > size
+        return pb.ListMerchantsResponse(
+            merchants=[merchant_message(m) for m in found[:size]],
+            next_page_token=self._office.tokens.make(query, found[size - 1].merchant_id)
+            if more
+            else "",
+            as_of_seq=seq,
+        )
+
+    async def UpdateMerchant(
+        self, request: pb.UpdateMerchantRequest, context: Context
+    ) -> pb.UpdateMerchantResponse:
+        """Change a merchant; see the proto."""
+        del context
+        merchant_id = fields.short_name("merchant_id", request.merchant_id)
+        name = (
+            fields.text("name", request.name, shortest=1, longest=64)
+            if request.HasField("name")
+            else None
+        )
+        wanted = WantedMerchant(
+            name=name,
+            category=_category(request.category),
+            status=fields.optional_choice("status", request.status, ServiceStatus),
+        )
+
+        async def decide(desk: Desk) -> Plan:
+            merchant = await _merchant(desk, merchant_id)
+            check_etag(request.etag, changed_seq=merchant.changed_seq)
+            return merchants.update_merchant(merchant, wanted)
+
+        return await self._office.act(request, decide, response=pb.UpdateMerchantResponse)
+
+    async def CreateTerminal(
+        self, request: pb.CreateTerminalRequest, context: Context
+    ) -> pb.CreateTerminalResponse:
+        """Create a terminal; see the proto."""
+        del context
+        terminal_id = fields.short_name("terminal_id", request.terminal_id)
+        merchant_id = fields.short_name("merchant_id", request.merchant_id)
+        maximum = fields.bounded("max_amount_fen", request.max_amount_fen, largest=AMOUNT_MAX)
+        place = fields.text("place", request.place, longest=64)
+
+        async def decide(desk: Desk) -> Plan:
+            merchant = await _merchant(desk, merchant_id)
+            known = await desk.read(lambda r: r.terminal(terminal_id))
+            wanted = WantedTerminal(
+                merchant=merchant, keypad=request.keypad, max_amount=maximum, place=place
+            )
+            return merchants.create_terminal(
+                terminal_id, wanted, number=desk.next_row("terminal"), known=known
+            )
+
+        return await self._office.act(request, decide, response=pb.CreateTerminalResponse)
+
+    async def GetTerminal(
+        self, request: pb.GetTerminalRequest, context: Context
+    ) -> pb.GetTerminalResponse:
+        """Read a terminal; see the proto."""
+        del context
+        terminal_id = fields.short_name("terminal_id", request.terminal_id)
+        terminal = await self._office.projector.read(lambda r: r.terminal(terminal_id))
+        if terminal is None:
+            raise missing("terminal")
+        return pb.GetTerminalResponse(
+            terminal=terminal_message(terminal), batch_no=terminal.batch_no
+        )
+
+    async def ListTerminals(
+        self, request: pb.ListTerminalsRequest, context: Context
+    ) -> pb.ListTerminalsResponse:
+        """List terminals; see the proto."""
+        del context
+        size = fields.page_size(request.page_size)
+        merchant_id = request.merchant_id
+        query = page_query(request)
+        after = self._office.tokens.open(query, request.page_token)
+        found, seq = await self._office.projector.read(
+            lambda r: (
+                r.terminals(merchant_id, after=after, limit=size + 1),
+                r.position().applied_seq,
+            )
+        )
+        more = len(found) > size
+        return pb.ListTerminalsResponse(
+            terminals=[terminal_message(t) for t in found[:size]],
+            next_page_token=self._office.tokens.make(query, found[size - 1].terminal_id)
+            if more
+            else "",
+            as_of_seq=seq,
+        )
+
+    async def UpdateTerminal(
+        self, request: pb.UpdateTerminalRequest, context: Context
+    ) -> pb.UpdateTerminalResponse:
+        """Change a terminal; see the proto."""
+        del context
+        terminal_id = fields.short_name("terminal_id", request.terminal_id)
+        maximum, place = None, None
+        if request.merchant_id:
+            fields.short_name("merchant_id", request.merchant_id)
+        if request.HasField("max_amount_fen"):
+            maximum = fields.bounded("max_amount_fen", request.max_amount_fen, largest=AMOUNT_MAX)
+        if request.HasField("place"):
+            place = fields.text("place", request.place, longest=64)
+        status = fields.optional_choice("status", request.status, ServiceStatus)
+
+        async def decide(desk: Desk) -> Plan:
+            terminal = await desk.read(lambda r: r.terminal(terminal_id))
+            if terminal is None:
+                raise missing("terminal")
+            check_etag(request.etag, changed_seq=terminal.changed_seq)
+            wanted = WantedTerminal(
+                merchant=await _merchant(desk, request.merchant_id)
+                if request.merchant_id
+                else None,
+                keypad=request.keypad if request.HasField("keypad") else None,
+                max_amount=maximum,
+                place=place,
+                status=status,
+            )
+            return merchants.update_terminal(terminal, wanted)
+
+        return await self._office.act(request, decide, response=pb.UpdateTerminalResponse)
+
+    async def GetMealPeriods(
+        self, request: pb.GetMealPeriodsRequest, context: Context
+    ) -> pb.GetMealPeriodsResponse:
+        """Read the meal periods; see the proto."""
+        del request, context
+        meals, version = await self._office.projector.read(
+            lambda r: (r.meals(), r.parameter_version("meals"))
+        )
+        periods = [
+            pb.MealPeriod(name=m.name, start_minute=m.start_minute, end_minute=m.end_minute)
+            for m in meals
+        ]
+        return pb.GetMealPeriodsResponse(periods=periods, version=version)
+
+    async def SetMealPeriods(
+        self, request: pb.SetMealPeriodsRequest, context: Context
+    ) -> pb.SetMealPeriodsResponse:
+        """Replace the meal periods; see the proto."""
+        del context
+        periods = tuple(
+            MealPeriod(
+                fields.text(f"periods[{index}].name", period.name, shortest=1, longest=16),
+                period.start_minute,
+                period.end_minute,
+            )
+            for index, period in enumerate(request.periods)
+        )
+
+        async def decide(_: Desk) -> Plan:
+            return merchants.set_meals(periods)
+
+        return await self._office.act(request, decide, response=pb.SetMealPeriodsResponse)
+
+    async def GetRules(self, request: pb.GetRulesRequest, context: Context) -> pb.GetRulesResponse:
+        """Read the limit rules; see the proto."""
+        del request, context
+        rules = await self._office.projector.read(lambda r: r.rules())
+        return pb.GetRulesResponse(rules=pb.Rules(**rules_fields(rules)))
+
+    async def SetRules(self, request: pb.SetRulesRequest, context: Context) -> pb.SetRulesResponse:
+        """Change limit rules; see the proto."""
+        del context
+        given = {descriptor.name: value for descriptor, value in request.ListFields()}
+        changes: dict[str, int] = {
+            rule: given[name] for name, rule in RULE_FIELDS.items() if name in given
+        }
+        if request.meal_scope:
+            changes["meal_scope"] = request.meal_scope - 1
+
+        async def decide(desk: Desk) -> Plan:
+            return merchants.set_rules(await desk.read(lambda r: r.rules()), changes)
+
+        return await self._office.act(request, decide, response=pb.SetRulesResponse)
+
+
+def merchant_message(merchant: MerchantFacts) -> pb.Merchant:
+    """Write a merchant."""
+    return pb.Merchant(
+        merchant_id=merchant.merchant_id,
+        number=merchant.number,
+        name=merchant.name,
+        category=pb.MerchantCategory.ValueType(merchant.category),
+        status=pb.ServiceStatus.ValueType(merchant.status),
+        etag=format_etag(merchant.changed_seq),
+    )
+
+
+def terminal_message(terminal: TerminalFacts) -> pb.Terminal:
+    """Write a terminal."""
+    return pb.Terminal(
+        terminal_id=terminal.terminal_id,
+        number=terminal.number,
+        merchant_id=terminal.merchant_id,
+        keypad=bool(terminal.flags & KEYPAD),
+        max_amount_fen=terminal.max_amount,
+        status=pb.ServiceStatus.ValueType(terminal.status),
+        place=terminal.place,
+        etag=format_etag(terminal.changed_seq),
+    )
+
+
+def _category(value: int) -> int | None:
+    if value not in pb.MerchantCategory.values():
+        raise invalid("category", "a known category")
+    return value or None
+
+
+async def _merchant(desk: Desk, merchant_id: str) -> MerchantFacts:
+    merchant = await desk.read(lambda r: r.merchant(merchant_id))
+    if merchant is None:
+        raise missing("merchant")
+    return merchant

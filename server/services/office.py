@@ -1,0 +1,127 @@
+"""What services of papers share: the way of an act from its request to its response."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from google.protobuf.message import Message
+
+from campuscard.v1.act_pb2 import Act as ActMessage
+from server.office_lane import Act, fingerprint
+from server.services import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from core.ids import InitialPassword
+    from core.plans import Plan
+    from core.ports import HolderKeys
+    from ext.engine import AccountReply, Engine
+    from server.office_lane import ActAnswer, Desk, OfficeLane
+    from server.page_tokens import PageTokens
+    from server.projector import Projector
+    from server.registry import AnsweredRequest
+
+SECRET_FIELDS: Final = frozenset({"request_id", "pin", "old_pin", "new_pin", "id_number"})
+"""Fields that are not part of the body two requests under one id are compared by."""
+
+Response = TypeVar("Response", bound=Message)
+
+
+class Office:
+    """The parts a service of papers works with.
+
+    Args:
+        engine: started.
+        projector: started.
+        lane: started.
+        keys: the holders' keys.
+        tokens: of pages.
+        fingerprint_key: 32 bytes of this server's own.
+        initial_password: what an ID number ending in X becomes.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        projector: Projector,
+        *,
+        lane: OfficeLane,
+        keys: HolderKeys,
+        tokens: PageTokens,
+        fingerprint_key: bytes,
+        initial_password: InitialPassword,
+    ) -> None:
+        self.engine = engine
+        self.projector = projector
+        self.keys = keys
+        self.tokens = tokens
+        self.initial_password = initial_password
+        self._lane = lane
+        self._fingerprint_key = fingerprint_key
+
+    async def act(
+        self,
+        request: Any,
+        decide: Callable[[Desk], Awaitable[Plan | AnsweredRequest]],
+        *,
+        response: type[Response],
+    ) -> Response:
+        """Have an act decided and answer it.
+
+        Args:
+            request: the message, with its request_id.
+            decide: decides it at the desk.
+            response: with a field ``act`` and the facts of the act as fields.
+
+        Raises:
+            Refusal: why not.
+        """
+        name = request.DESCRIPTOR.full_name
+        act = Act(
+            name=name,
+            request_id=fields.request_id(request.request_id),
+            fingerprint=fingerprint(self._fingerprint_key, name, compared_body(request)),
+            decide=decide,
+        )
+        return answer(await self._lane.decide(act), response)
+
+    async def wallets(self, account: int) -> AccountReply:
+        """Read an account's money as it stands."""
+        future: asyncio.Future[AccountReply] = asyncio.get_running_loop().create_future()
+        self.engine.account(account, future)
+        return await future
+
+
+def page_query(request: Message) -> bytes:
+    """Encode what a page token belongs to: the method and its filters."""
+    body = type(request)()
+    body.CopyFrom(request)
+    body.ClearField("page_token")
+    body.ClearField("page_size")
+    name: str = body.DESCRIPTOR.full_name
+    return name.encode("ascii") + b"\0" + body.SerializeToString(deterministic=True)
+
+
+def compared_body(request: Message) -> bytes:
+    """Encode what two requests under one id are compared by: everything but secrets."""
+    body = type(request)()
+    body.CopyFrom(request)
+    for name in SECRET_FIELDS & body.DESCRIPTOR.fields_by_name.keys():
+        body.ClearField(name)
+    return body.SerializeToString(deterministic=True)
+
+
+def answer(given: ActAnswer, response: type[Response]) -> Response:
+    """Write the response of an answered act."""
+    request = given.request
+    act = ActMessage(
+        seq=request.seq,
+        time_us=request.time_us,
+        business_date=request.business_date,
+        replayed=given.replayed,
+    )
+    make: Any = response
+    made: Response = make(act=act, **request.facts)
+    return made

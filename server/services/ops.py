@@ -1,0 +1,187 @@
+"""OpsService: the operator's door."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+from campuscard.v1 import ops_service_pb2 as pb
+from campuscard.v1 import ops_service_pb2_grpc as pb_grpc
+from core.blocks import Block, BlockError
+from core.refusals import Refusal, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import grpc.aio
+
+    from ext.engine import Engine
+    from server.office_lane import OfficeLane
+    from server.projector import Projector
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+MESSAGE_BYTES: Final = 1 << 20
+"""Blocks of one Follow message, bytes; one larger block goes alone."""
+POLL_S: Final = 0.02
+"""How often a follower at the head looks for more."""
+
+
+class OpsService(pb_grpc.OpsServiceServicer):
+    """Watches and copies the journal.
+
+    Args:
+        engine: started.
+        projector: started.
+        lane: started.
+    """
+
+    def __init__(self, engine: Engine, projector: Projector, *, lane: OfficeLane) -> None:
+        self._engine = engine
+        self._projector = projector
+        self._lane = lane
+        self._started = time.monotonic()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End all streams at their next message."""
+        self._stopping = True
+
+    async def GetHead(self, request: pb.GetHeadRequest, context: Context) -> pb.GetHeadResponse:
+        """Read where the journal stands; see the proto."""
+        del request, context
+        head = self._engine.head()
+        return pb.GetHeadResponse(
+            acknowledged_seq=head["acknowledged_seq"],
+            decided_seq=head["decided_seq"],
+            checkpoint_seq=head["checkpoint_seq"],
+            registry_seq=self._projector.applied_seq,
+            time_us=head["time_us"],
+            business_date=head["business_date"],
+            rule_version=head["rule_version"],
+            chain=head["chain"],
+            state_hash=head["state_hash"],
+            test=head["test"],
+        )
+
+    async def GetStatus(
+        self, request: pb.GetStatusRequest, context: Context
+    ) -> pb.GetStatusResponse:
+        """Read the server's condition; see the proto."""
+        del request, context
+        stats = self._engine.stats()
+        return pb.GetStatusResponse(
+            version=software_version(),
+            uptime_seconds=int(time.monotonic() - self._started),
+            queue_depth=stats["queue_depth"],
+            office_queue_depth=self._lane.depth,
+            blocks_count=stats["blocks"],
+            records_count=stats["records"],
+            replays_count=stats["replays"],
+            space_used_permille=stats["space_used_permille"],
+            checkpoint_age_records=stats["checkpoint_age_records"],
+            ledger_sum_fen=stats["ledger_sum"],
+            registry_seq=self._projector.applied_seq,
+            registry_error=self._projector.error,
+            test=self._engine.head()["test"],
+        )
+
+    async def Checkpoint(
+        self, request: pb.CheckpointRequest, context: Context
+    ) -> pb.CheckpointResponse:
+        """Write a checkpoint; see the proto."""
+        del request, context
+        return pb.CheckpointResponse(seq=await asyncio.to_thread(self._engine.checkpoint))
+
+    async def Follow(
+        self, request: pb.FollowRequest, context: Context
+    ) -> AsyncIterator[pb.FollowResponse]:
+        """Stream acknowledged blocks; see the proto."""
+        del context
+        end = self._engine.head()["acknowledged_seq"]
+        position = request.from_seq or 1
+        if position > end + 1:
+            raise invalid("from_seq", f"at most {end + 1}")
+        while not self._stopping:
+            head = self._engine.head()["acknowledged_seq"]
+            if request.stop_at_head and position > end:
+                return
+            if position > head:
+                await asyncio.sleep(POLL_S)
+                continue
+            blocks = await asyncio.to_thread(self._engine.read_blocks, position, MESSAGE_BYTES)
+            position = Block(blocks[-1]).header.last_seq + 1
+            yield pb.FollowResponse(blocks=blocks, head_seq=head)
+        raise Refusal("SHUTTING_DOWN", retry_after_ms=1_000)
+
+    async def Verify(
+        self, request: pb.VerifyRequest, context: Context
+    ) -> AsyncIterator[pb.VerifyResponse]:
+        """Walk the journal; see the proto."""
+        del request, context
+        head = self._engine.head()
+        walk = ChainWalk()
+        while walk.seq < head["acknowledged_seq"]:
+            if self._stopping:
+                raise Refusal("SHUTTING_DOWN", retry_after_ms=1_000)
+            blocks = await asyncio.to_thread(
+                self._engine.read_blocks, walk.seq + 1, 4 * MESSAGE_BYTES
+            )
+            try:
+                await asyncio.to_thread(walk.step, blocks)
+            except BlockError as error:
+                raise Refusal("VERIFY_FAILED", seq=error.seq, what=str(error)) from error
+            yield pb.VerifyResponse(
+                verified_seq=walk.seq, head_seq=head["acknowledged_seq"], blocks_count=walk.blocks
+            )
+        ledger_sum = self._engine.stats()["ledger_sum"]
+        if ledger_sum:
+            raise Refusal("VERIFY_FAILED", seq=walk.seq, what="ledger", ledgerSumFen=ledger_sum)
+        yield pb.VerifyResponse(
+            verified_seq=walk.seq,
+            head_seq=head["acknowledged_seq"],
+            blocks_count=walk.blocks,
+            done=True,
+        )
+
+
+class ChainWalk:
+    """Follows the chain of hashes from seq 1."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.blocks = 0
+        self._chain = bytes(32)
+        self._time_us = 0
+        self._business_date = 0
+
+    def step(self, blocks: list[bytes]) -> None:
+        """Check the next blocks.
+
+        Raises:
+            BlockError: a gap, a broken chain, or time that runs backwards.
+        """
+        for raw in blocks:
+            block = Block(raw)
+            header = block.header
+            if header.first_seq != self.seq + 1:
+                raise BlockError("gap in the sequence", self.seq + 1)
+            if header.prev_hash != self._chain:
+                raise BlockError("the block before is another one", header.first_seq)
+            if block.computed_chain() != block.chain():
+                raise BlockError("the chain hash differs", header.first_seq)
+            if header.time_us < self._time_us or header.business_date < self._business_date:
+                raise BlockError("time runs backwards", header.first_seq)
+            self.seq, self._chain = header.last_seq, block.chain()
+            self._time_us, self._business_date = header.time_us, header.business_date
+            self.blocks += 1
+
+
+def software_version() -> str:
+    """Return the version of the installed software; ``0`` in a bare checkout."""
+    try:
+        return metadata.version("campuscard")
+    except metadata.PackageNotFoundError:
+        return "0"
