@@ -1,0 +1,42 @@
+"""The feed of the Python front end: tickets whose owners are asyncio futures or batches."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+from ext.feed cimport cc_feed, cc_ticket
+from ext.tables cimport cc_tables
+from ext.wire_batch cimport cc_wire_batch
+from ext.wire_encode cimport WIRE_RESPONSE_MAX
+
+cdef enum:
+    # kind of a ticket: a hot method's CC_OP_* number, or
+    KIND_BATCH = 256
+    KIND_OFFICE = 257
+    KIND_ACCOUNT = 258
+    KIND_HISTORY = 259
+
+
+cdef class Answers:
+    cdef cc_feed feed
+    cdef cc_ticket *unused
+    cdef uint32_t waiting          # tickets out
+    cdef uint32_t limit
+    cdef list blocks               # addresses of the pool's parts
+    cdef const cc_tables *tables   # names of terminals
+    cdef uint8_t buffer[WIRE_RESPONSE_MAX]
+
+    cdef cc_ticket *take(self, object owner, uint32_t kind) except? NULL
+    cdef int give_back(self, cc_ticket *ticket) except -1
+    cdef int collect(self) except -1
+    cdef int resolve(self, object future, cc_ticket *ticket) except -1
+    cdef bytes encode(self, cc_ticket *ticket)
+
+
+cdef class Batch:
+    cdef object future
+    cdef cc_ticket *ticket         # one an item
+    cdef uint32_t *terminal_seq    # of each item, to echo
+    cdef int *reason               # why the item did not reach the queue, 0 it did
+    cdef uint32_t count, left      # left: still undecided
+
+    cdef int arrived(self) except -1
+    cdef bytes encode(self)
