@@ -76,8 +76,9 @@ def _language(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
 # Help texts are built when modules are imported, so the language has to be known before.
 LANGUAGE: Final = _language(sys.argv[1:], os.environ)
 
-screen: Final = Console(highlight=False)
-notes: Final = Console(stderr=True, highlight=False)
+# Where nobody looks, nothing has to be cut to fit a window.
+screen: Final = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+notes: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
 

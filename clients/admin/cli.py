@@ -1,0 +1,141 @@
+"""``campuscard``: every command in one place. Exit codes: see console.py."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from clients.admin import accounts, local, merchants, operations, payments, terminals
+from clients.admin.console import Exit, Failure, print_json, show_failure, tr
+
+EXIT_CODES: Final = tr(
+    "退出码: 0 完成 · 1 被拒绝 · 2 用法错误 · 3 服务器不可达 · 4 检查未通过 · 5 本机问题 · 130 中断",
+    "Exit codes: 0 done · 1 refused · 2 usage · 3 server unreachable · 4 check failed · "
+    "5 this machine · 130 interrupted",
+)
+
+
+def examples(*lines: str) -> str:
+    """Lay out an epilog of commands to copy; a blank line is what keeps lines apart."""
+    return "\n\n".join([tr("示例:", "Examples:"), *(f"  {line}" for line in lines)])
+
+
+app: Final = typer.Typer(
+    name="campuscard",
+    help=tr(
+        "校园一卡通: 一个定序器, 一本日志, 每笔都落盘。",
+        "A campus card: one sequencer, one journal, every payment durable.",
+    ),
+    epilog="\n\n".join(
+        [
+            examples(
+                "campuscard demo",
+                "campuscard pay --account 202371010101 --amount 12.50",
+                "campuscard history 202371010101",
+                "campuscard terminal simulate --rate 200 --duration 30",
+            ),
+            EXIT_CODES,
+        ]
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    lang: Annotated[
+        str, typer.Option(help=tr("语言: zh 或 en; 默认按 LANG。", "zh or en; default: LANG."))
+    ] = "",
+) -> None:
+    """Options before the command. The language was chosen when the texts were made."""
+    del lang
+
+
+app.command(
+    "init",
+    help=tr("新建数据目录、密钥、配置。", "Make data directory, key and configuration."),
+    epilog=examples("campuscard init campus", "campuscard init --test /tmp/test"),
+)(local.init)
+app.command(
+    "serve",
+    help=tr("运行服务器。", "Run the server."),
+    epilog=examples("campuscard serve --config campus/campuscard.toml"),
+)(local.serve)
+app.command(
+    "pay",
+    help=tr("刷卡消费一笔。", "Charge a card at a terminal."),
+    epilog=examples(
+        "campuscard pay --account 202371010101 --amount 12.50",
+        "campuscard pay --card 0476EF2DBF7AC0 --amount 60 --terminal POS-001",
+        "campuscard pay --account 202371010101 --amount 1 --send-twice",
+    ),
+)(payments.pay)
+app.command(
+    "balance",
+    help=tr("余额与累计。", "Wallets, counters, limits."),
+    epilog=examples("campuscard balance --account 202371010101"),
+)(payments.balance)
+app.command(
+    "history",
+    help=tr("账户流水。", "What happened to an account."),
+    epilog=examples("campuscard history 202371010101 --limit 5 --output json"),
+)(payments.history)
+app.command(
+    "transaction",
+    help=tr("查一笔。", "Find one decision."),
+    epilog=examples(
+        "campuscard transaction 10711",
+        "campuscard transaction --terminal POS-001 --batch 3 --terminal-seq 17",
+    ),
+)(payments.transaction)
+app.command(
+    "status",
+    help=tr("服务器与日志的状况。", "How the server and its journal are."),
+    epilog=examples("campuscard status --output json"),
+)(operations.status)
+app.command("checkpoint", help=tr("现在写检查点。", "Write a checkpoint now."))(
+    operations.checkpoint
+)
+app.command(
+    "doctor",
+    help=tr("体检: 本机与数据目录。", "Look at this machine and say what to do."),
+    epilog=examples("campuscard doctor", "campuscard doctor --config campus/campuscard.toml"),
+)(local.doctor)
+app.add_typer(accounts.app, name="account")
+app.add_typer(merchants.app, name="merchant")
+app.add_typer(terminals.app, name="terminal")
+app.add_typer(local.config_app, name="config")
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        app()
+    except Failure as failure:
+        if _wants_json(sys.argv[1:]):
+            print_json(
+                {"error": {"reason": failure.reason, "text": failure.text, "next": failure.step}}
+            )
+        else:
+            show_failure(failure)
+        return failure.code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.DONE
+    return Exit.DONE
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    following = zip(arguments, [*arguments[1:], ""], strict=True)
+    return "--output=json" in arguments or any(
+        name in {"--output", "-o"} and value == "json" for name, value in following
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
