@@ -11,18 +11,10 @@ CYTHON_IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+c?import|c?import\s+([\w.]
 # The only parts of core that are vocabulary, not rules: anyone may use them.
 VOCABULARY = {"core.catalogue", "core.ids", "core.money"}
 
-# Commands that work on the engine's files or start the server itself, not over gRPC.
+# Commands that work on a stopped directory, start the server, or look at the build: not over gRPC.
 OFFLINE_COMMANDS = {
-    "clients/admin/bench.py": {"bench"},
-    "clients/admin/config.py": {"server"},
-    "clients/admin/demo.py": {"server", "demo"},
-    "clients/admin/doctor.py": {"ext", "server"},
-    "clients/admin/dump.py": {"ext", "core"},
-    "clients/admin/follow.py": {"ext"},
-    "clients/admin/init.py": {"ext", "core", "server"},
-    "clients/admin/restore.py": {"ext"},
-    "clients/admin/serve.py": {"server"},
-    "clients/admin/verify.py": {"ext", "core"},
+    "clients/admin/local.py": {"bench", "ext", "server"},
+    "clients/admin/doctor.py": {"ext"},
 }
 
 
