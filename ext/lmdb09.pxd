@@ -64,41 +64,45 @@ cdef extern from "lmdb09.h" nogil:
         MDB_MAP_FULL
 
     ctypedef struct mdb09_api:
-        char *(*version)(int *major, int *minor, int *patch) noexcept
-        char *(*strerror)(int rc) noexcept
-        int (*env_create)(MDB_env **env) noexcept
-        int (*env_open)(MDB_env *env, const char *path, unsigned int flags, mode_t mode) noexcept
-        void (*env_close)(MDB_env *env) noexcept
-        int (*env_sync)(MDB_env *env, int force) noexcept
-        int (*env_stat)(MDB_env *env, MDB_stat *stat) noexcept
-        int (*env_info)(MDB_env *env, MDB_envinfo *info) noexcept
-        int (*env_set_flags)(MDB_env *env, unsigned int flags, int onoff) noexcept
-        int (*env_get_flags)(MDB_env *env, unsigned int *flags) noexcept
-        int (*env_set_mapsize)(MDB_env *env, size_t size) noexcept
-        int (*env_set_maxreaders)(MDB_env *env, unsigned int readers) noexcept
-        int (*env_set_maxdbs)(MDB_env *env, MDB_dbi dbs) noexcept
-        int (*env_set_assert)(MDB_env *env, mdb09_assert_func *func) noexcept
-        int (*reader_check)(MDB_env *env, int *dead) noexcept
-        int (*txn_begin)(MDB_env *env, MDB_txn *parent, unsigned int flags, MDB_txn **txn) noexcept
-        int (*txn_commit)(MDB_txn *txn) noexcept
-        void (*txn_abort)(MDB_txn *txn) noexcept
-        void (*txn_reset)(MDB_txn *txn) noexcept
-        int (*txn_renew)(MDB_txn *txn) noexcept
-        size_t (*txn_id)(MDB_txn *txn) noexcept
-        int (*dbi_open)(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi) noexcept
-        int (*dbi_flags)(MDB_txn *txn, MDB_dbi dbi, unsigned int *flags) noexcept
-        int (*stat)(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat) noexcept
-        int (*drop)(MDB_txn *txn, MDB_dbi dbi, int remove) noexcept
-        int (*get)(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data) noexcept
+        char *(*version)(int *major, int *minor, int *patch) noexcept nogil
+        char *(*strerror)(int rc) noexcept nogil
+        int (*env_create)(MDB_env **env) noexcept nogil
+        int (*env_open)(
+            MDB_env *env, const char *path, unsigned int flags, mode_t mode) noexcept nogil
+        void (*env_close)(MDB_env *env) noexcept nogil
+        int (*env_sync)(MDB_env *env, int force) noexcept nogil
+        int (*env_stat)(MDB_env *env, MDB_stat *stat) noexcept nogil
+        int (*env_info)(MDB_env *env, MDB_envinfo *info) noexcept nogil
+        int (*env_set_flags)(MDB_env *env, unsigned int flags, int onoff) noexcept nogil
+        int (*env_get_flags)(MDB_env *env, unsigned int *flags) noexcept nogil
+        int (*env_set_mapsize)(MDB_env *env, size_t size) noexcept nogil
+        int (*env_set_maxreaders)(MDB_env *env, unsigned int readers) noexcept nogil
+        int (*env_set_maxdbs)(MDB_env *env, MDB_dbi dbs) noexcept nogil
+        int (*env_set_assert)(MDB_env *env, mdb09_assert_func *func) noexcept nogil
+        int (*reader_check)(MDB_env *env, int *dead) noexcept nogil
+        int (*txn_begin)(
+            MDB_env *env, MDB_txn *parent, unsigned int flags, MDB_txn **txn) noexcept nogil
+        int (*txn_commit)(MDB_txn *txn) noexcept nogil
+        void (*txn_abort)(MDB_txn *txn) noexcept nogil
+        void (*txn_reset)(MDB_txn *txn) noexcept nogil
+        int (*txn_renew)(MDB_txn *txn) noexcept nogil
+        size_t (*txn_id)(MDB_txn *txn) noexcept nogil
+        int (*dbi_open)(
+            MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi) noexcept nogil
+        int (*dbi_flags)(MDB_txn *txn, MDB_dbi dbi, unsigned int *flags) noexcept nogil
+        int (*stat)(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat) noexcept nogil
+        int (*drop)(MDB_txn *txn, MDB_dbi dbi, int remove) noexcept nogil
+        int (*get)(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data) noexcept nogil
         int (*put)(
-            MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags) noexcept
-        int (*remove "del")(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data) noexcept
-        int (*cursor_open)(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor) noexcept
-        void (*cursor_close)(MDB_cursor *cursor) noexcept
-        int (*cursor_renew)(MDB_txn *txn, MDB_cursor *cursor) noexcept
-        int (*cursor_get)(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op) noexcept
+            MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags,
+        ) noexcept nogil
+        int (*remove "del")(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data) noexcept nogil
+        int (*cursor_open)(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **cursor) noexcept nogil
+        void (*cursor_close)(MDB_cursor *cursor) noexcept nogil
+        int (*cursor_renew)(MDB_txn *txn, MDB_cursor *cursor) noexcept nogil
+        int (*cursor_get)(MDB_cursor *cursor, MDB_val *key, MDB_val *data, int op) noexcept nogil
         int (*cursor_put)(
-            MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags) noexcept
+            MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags) noexcept nogil
 
     const char *mdb09_resolve(void *library, mdb09_api *api) noexcept
 
