@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from clients.admin import accounts, local, merchants, operations, payments, terminals
+from clients.admin import accounts, demo, local, merchants, operations, payments, terminals
 from clients.admin.console import Exit, Failure, print_json, show_failure, tr
 
 EXIT_CODES: Final = tr(
@@ -105,6 +105,17 @@ app.command(
     help=tr("体检: 本机与数据目录。", "Look at this machine and say what to do."),
     epilog=examples("campuscard doctor", "campuscard doctor --config campus/campuscard.toml"),
 )(local.doctor)
+app.add_typer(
+    demo.app,
+    name="demo",
+    help=tr("演示: 建立、装载、运行一个校园。", "Demo: make, load and run a campus to look at."),
+    epilog=examples(
+        "campuscard demo",
+        "campuscard demo --rate 200 --seconds 30",
+        "campuscard demo crash",
+        "campuscard demo reset",
+    ),
+)
 app.add_typer(accounts.app, name="account")
 app.add_typer(merchants.app, name="merchant")
 app.add_typer(terminals.app, name="terminal")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from clients.admin.child import LISTENING
 from clients.admin.console import (
     Exit,
     Failure,
@@ -212,7 +213,7 @@ def _run_server(settings: Settings) -> None:
 
 def _announce(address: str) -> None:
     """Tell a waiting parent, and the person, where calls are taken."""
-    print(f"listening {address}", file=sys.stderr, flush=True)
+    print(f"{LISTENING}{address}", file=sys.stderr, flush=True)
 
 
 # -- config ---------------------------------------------------------------------------------------

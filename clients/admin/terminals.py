@@ -43,7 +43,12 @@ app: Final = typer.Typer(
 DEMO_FILES: Final = Path(__file__).resolve().parents[2] / "demo"
 TerminalArgument = Annotated[str, typer.Argument(metavar="TERMINAL")]
 FilesOption = Annotated[
-    Path, typer.Option("--files", help=tr("校园数据文件目录。", "Directory of the campus files."))
+    Path,
+    typer.Option(
+        "--files",
+        show_default="demo/",
+        help=tr("校园数据文件目录。", "Directory of the campus files."),
+    ),
 ]
 
 

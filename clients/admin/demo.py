@@ -1,0 +1,325 @@
+"""``campuscard demo``: a campus to look at, in one command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import grpc.aio
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from clients.admin import local
+from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, failure_of
+from clients.admin.child import ServerProcess
+from clients.admin.console import (
+    Exit,
+    Failure,
+    Output,
+    OutputOption,
+    done,
+    note,
+    notes,
+    print_json,
+    print_table,
+    screen,
+    tr,
+)
+from clients.admin.load import Loader, Report
+from clients.admin.payments import open_store
+from clients.admin.terminals import (
+    DEMO_FILES,
+    FilesOption,
+    finish_simulation,
+    load_campus,
+    run_simulation,
+)
+from clients.campus import FileFormatError
+from clients.terminal import connect
+from clients.terminal.simulate import Plan
+
+app: Final = typer.Typer(invoke_without_command=True)
+
+DIRECTORY: Final = Path("var/demo")
+METRICS: Final = "127.0.0.1:9464"
+SEGMENT_BYTES: Final = 64 << 20  # a demo's journal grows by about 4 GiB a month at 100 taps/s
+FAILURES_SHOWN: Final = 20
+EXTRA: Final = '\n[log]\nformat = "json"\nlevel = "warning"\n'
+
+DirectoryOption = Annotated[
+    Path, typer.Option("--directory", help=tr("演示数据的目录。", "Where the demo keeps its data."))
+]
+
+
+@app.callback()
+def demo(
+    context: typer.Context,
+    directory: DirectoryOption = DIRECTORY,
+    rate: Annotated[
+        float,
+        typer.Option(
+            min=0, help=tr("每秒笔数; 0 = 尽快。", "Taps per second; 0: as fast as possible.")
+        ),
+    ] = 100.0,
+    terminals: Annotated[
+        int, typer.Option(min=1, help=tr("终端数。", "How many terminals."))
+    ] = 300,
+    seconds: Annotated[
+        float, typer.Option(min=0, help=tr("秒; 0 = 直到 Ctrl-C。", "Seconds; 0: until Ctrl-C."))
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help=tr("随机种子。", "Seed of the traffic."))] = 1,
+    address: Annotated[
+        str, typer.Option(help=tr("gRPC 地址; 端口 0 = 任选。", "Where gRPC listens; port 0: any."))
+    ] = DEFAULT_ADDRESS,
+    metrics: Annotated[str, typer.Option(help=tr("指标地址。", "Where metrics are."))] = METRICS,
+    files: FilesOption = DEMO_FILES,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Set up a demo campus, start its server and let 300 terminals pay."""
+    if context.invoked_subcommand is not None:
+        return
+    campus = load_campus(files, terminals=terminals)
+    plan = Plan(rate=rate, duration_s=seconds, seed=seed)
+    with running(directory, files, address=address, metrics=metrics) as (server, served):
+        header = places(server, served)
+        if not screen.is_terminal or output is Output.JSON:
+            for line in header:
+                note(line)
+        with contextlib.closing(open_store(directory / "terminals.db")) as store:
+            quiet = output is Output.JSON
+            work = run_simulation(
+                server.address,
+                campus,
+                plan,
+                store,
+                quiet=quiet,
+                header=header,
+                until=server.ended,
+            )
+            meter, summary = asyncio.run(work)
+        if not server.is_running():
+            raise server.failure()
+    finish_simulation(meter, summary, output)
+
+
+@contextlib.contextmanager
+def running(
+    directory: Path, files: Path, *, address: str, metrics: str
+) -> Iterator[tuple[ServerProcess, str]]:
+    """Make, start and load the demo campus; drain the server at the end.
+
+    Yields the server and where its metrics are.
+    """
+    check_port(address, "--address")
+    config = directory / local.CONFIG_NAME
+    if not config.exists():
+        local.create(directory, extra=EXTRA, segment_bytes=SEGMENT_BYTES)
+        note(tr(f"已建立 {directory}", f"Made {directory}"))
+    metrics = free_or_any(metrics)
+    options = ("--address", address, "--metrics", metrics)
+    server = ServerProcess(config, log=directory / "server.log", options=options)
+    started_s = time.monotonic()
+    server.start()
+    try:
+        elapsed_s = time.monotonic() - started_s
+        note(tr(f"服务器已启动 ({elapsed_s:.1f} s)", f"The server is up ({elapsed_s:.1f} s)"))
+        load_once(directory, files, server.address)
+        yield server, metrics
+    finally:
+        if server.is_running():
+            clean = server.drain()
+            note(
+                tr("服务器已排空并停止。", "The server drained and stopped.")
+                if clean
+                else tr("服务器未能正常停止。", "The server did not stop cleanly.")
+            )
+
+
+def places(server: ServerProcess, metrics: str) -> list[str]:
+    """Say where everything is and what to try."""
+    there = "" if server.address == DEFAULT_ADDRESS else f" --server {server.address}"
+    account = "202371010101"
+    return [
+        tr("演示校园运行中。Ctrl-C 停止。", "The demo campus is running. Ctrl-C ends it."),
+        f"  gRPC     {server.address}   " + tr("(reflection 开)", "(reflection on)"),
+        tr("  指标     ", "  metrics  ") + f"http://{metrics}/metrics",
+        tr("  试试     ", "  try      ")
+        + f"campuscard pay --account {account} --amount 12.50 --send-twice{there}",
+        f"           campuscard history {account}{there}",
+        f"           campuscard status{there}",
+        "",
+    ]
+
+
+# -- loading --------------------------------------------------------------------------------------
+
+
+def load_once(directory: Path, files: Path, address: str) -> None:
+    """Load the files unless exactly these have been loaded into this directory."""
+    marker = directory / "loaded"
+    digest = files_digest(files)
+    if marker.exists() and marker.read_text(encoding="utf-8") == digest:
+        return
+    report = load_files(files, address, quiet=False)
+    show_report(report)
+    if not report.failures:
+        marker.write_text(digest, encoding="utf-8")
+
+
+def files_digest(files: Path) -> str:
+    """Name the content of all campus files."""
+    digest = hashlib.sha256()
+    for path in sorted([*files.glob("*.csv"), *files.glob("*.toml")]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def load_files(files: Path, address: str, *, quiet: bool) -> Report:
+    """Load a directory of campus files, with progress bars for a person."""
+
+    async def work(bars: Progress) -> Report:
+        tasks: dict[str, Any] = {}
+
+        def progress(file: str, count: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file, total=total)
+            bars.update(tasks[file], completed=count)
+
+        async with connect(address) as channel:
+            return await Loader(channel, progress=progress).load(files)
+
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    show = notes.is_terminal and not quiet
+    try:
+        with Progress(*columns, console=notes, disable=not show) as bars:
+            return asyncio.run(work(bars))
+    except FileFormatError as error:
+        raise Failure(str(error), code=Exit.LOCAL) from error
+    except grpc.aio.AioRpcError as error:
+        raise failure_of(error, address) from error
+
+
+def show_report(report: Report) -> None:
+    """Print what was loaded, and the rows to correct."""
+    totals = {"created": 0, "unchanged": 0, "failed": 0}
+    for counts in report.counts().values():
+        for name, count in counts.items():
+            totals[name] += count
+    note(
+        tr(
+            f"装载 {report.seconds:.1f} s: 新增 {totals['created']}, 未变 {totals['unchanged']}, "
+            f"失败 {totals['failed']}",
+            f"Loaded in {report.seconds:.1f} s: {totals['created']} created, "
+            f"{totals['unchanged']} unchanged, {totals['failed']} failed",
+        )
+    )
+    if report.failures:
+        rows = [
+            [str(failure.source), failure.key, failure.reason]
+            for failure in report.failures[:FAILURES_SHOWN]
+        ]
+        print_table(tr("行 编号 原因", "row key reason").split(), rows)
+
+
+@app.command(
+    "load",
+    help=tr(
+        "装载一个目录的校园文件; 逐行结果; 重复装载不变。",
+        "Load a directory of campus files, row by row; twice changes nothing.",
+    ),
+)
+def load(
+    files: FilesOption = DEMO_FILES,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Load a directory of campus files into a running server."""
+    report = load_files(files, address, quiet=output is Output.JSON)
+    if output is Output.JSON:
+        print_json(report_fields(report))
+    else:
+        show_report(report)
+        done(tr("完成", "Done")) if not report.failures else None
+    if report.failures:
+        raise typer.Exit(Exit.REFUSED)
+
+
+def report_fields(report: Report) -> dict[str, Any]:
+    """Return a report as plain values."""
+    return {
+        "seconds": round(report.seconds, 3),
+        "files": {name: dict(counts) for name, counts in report.counts().items()},
+        "rules_changed": report.rules_changed,
+        "failures": [
+            {
+                "file": failure.source.file,
+                "line": failure.source.line,
+                "key": failure.key,
+                "reason": failure.reason,
+            }
+            for failure in report.failures
+        ],
+    }
+
+
+@app.command(
+    "reset", help=tr("删除演示数据, 下次从头开始。", "Remove the demo's data, to start afresh.")
+)
+def reset(directory: DirectoryOption = DIRECTORY) -> None:
+    """Remove the demo's directory; refuses any other."""
+    if not directory.exists():
+        return
+    if not (directory / local.CONFIG_NAME).exists() or not (directory / "server.log").exists():
+        raise Failure(
+            tr(f"{directory} 不是演示目录。", f"{directory} is no demo directory."), code=Exit.LOCAL
+        )
+    shutil.rmtree(directory)
+    done(tr(f"已删除 {directory}", f"Removed {directory}"))
+
+
+# -- addresses ------------------------------------------------------------------------------------
+
+
+def check_port(address: str, option: str) -> None:
+    """Say early, and kindly, that a port is taken."""
+    if not _is_free(address):
+        raise Failure(
+            tr(f"{address} 已被占用。", f"{address} is taken."),
+            code=Exit.LOCAL,
+            step=tr(f"换一个: {option} 127.0.0.1:0", f"Take another: {option} 127.0.0.1:0"),
+        )
+
+
+def free_or_any(address: str) -> str:
+    """Return the address, or one with a free port where it is taken or 0."""
+    host, _, port = address.rpartition(":")
+    if port != "0" and _is_free(address):
+        return address
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host.strip("[]"), 0))
+        return f"{host}:{probe.getsockname()[1]}"
+
+
+def _is_free(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True
