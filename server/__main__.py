@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ext.engine import EngineError
+from ext.errors import EngineError
 from server.app import serve
 from server.config import ConfigError, load
 

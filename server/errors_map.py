@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 from core.catalogue import DOMAIN, OUTCOMES, Reason, Status
 from core.money import format_yuan
 from core.refusals import Refusal
-from ext.engine import Malformed, Refused
+from ext.errors import Malformed, Refused
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

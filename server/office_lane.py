@@ -21,7 +21,8 @@ from core.catalogue import BY_NAME, BY_NUMBER
 from core.ids import request_time_ms
 from core.plans import Plan
 from core.refusals import Refusal
-from ext.engine import Effect, EngineError, Malformed, Refused
+from ext.engine import Effect
+from ext.errors import EngineError, Malformed, Refused
 from server.errors_map import refusal_of
 from server.registry import AnsweredRequest
 

@@ -16,7 +16,7 @@ import grpc.aio
 import structlog
 
 from core.refusals import Refusal
-from ext.engine import Malformed, Refused
+from ext.errors import Malformed, Refused
 from server.errors_map import refusal_of, status_of
 from server.interceptors.wrapping import Guard
 

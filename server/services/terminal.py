@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from campuscard.v1 import terminal_service_pb2 as pb
 from core.ids import is_short_name
 from core.refusals import Refusal, invalid
-from ext.engine import Malformed, Refused
+from ext.errors import Malformed, Refused
 from ext.wire import METHODS
 from server.errors_map import refusal_of, retry_ms
 

@@ -1,0 +1,539 @@
+"""A campus for tests: a real server process on a free port, on a clock that the test moves.
+
+    campus = Campus(tmp_path)
+    campus.start()
+    campus.set_time("2024-03-13 11:40")
+    zhang = campus.open_account("200571020316", id_number="44070320050812123X", top_up_fen=20_000)
+    pos = campus.terminal("POS-07")
+    assert pos.pay(zhang, 3_000).reason == "OK"
+    campus.kill9()
+    campus.restart()
+
+Times are local (China). The clock is a file; block time never runs backwards, so move it forward.
+"""
+
+import datetime as dt
+import itertools
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from campuscard.v1 import account_service_pb2 as accounts_pb
+from campuscard.v1 import (
+    account_service_pb2_grpc,
+    merchant_service_pb2_grpc,
+    ops_service_pb2_grpc,
+    terminal_service_pb2_grpc,
+)
+from campuscard.v1 import merchant_service_pb2 as merchants_pb
+from campuscard.v1 import terminal_service_pb2 as terminal_pb
+from core.ids import make_request_id
+
+ROOT = Path(__file__).resolve().parents[1]
+CHINA = dt.timezone(dt.timedelta(hours=8))
+START = "2024-03-13 08:00"
+START_S = 20
+STOP_S = 20
+CALL_S = 10
+RECEIVE_MAX = 8 << 20
+STUBS = {
+    "AccountService": account_service_pb2_grpc.AccountServiceStub,
+    "MerchantService": merchant_service_pb2_grpc.MerchantServiceStub,
+    "OpsService": ops_service_pb2_grpc.OpsServiceStub,
+    "TerminalService": terminal_service_pb2_grpc.TerminalServiceStub,
+}
+SETTINGS = {
+    "server": {"address": "127.0.0.1:0", "drain_seconds": 5},
+    "metrics": {"address": "127.0.0.1:0"},
+    "data": {"directory": "data", "key_file": "campuscard.key"},
+    "engine": {
+        "accounts_max": 65_536,
+        "media_max": 65_536,
+        "merchants_max": 1_024,
+        "terminals_max": 256,
+        "holds_max": 4_096,
+        "segment_bytes": 8 << 20,
+    },
+    "limits": {"terminal_rate": 1_000_000, "terminal_burst": 1_000_000},
+    "log": {"level": "info", "format": "json"},
+}
+
+
+class ServerFailedError(Exception):
+    """The server did not start; the text is its log."""
+
+
+def microseconds(when):
+    """Read a local time, as text or datetime, into microseconds since 1970 UTC."""
+    if isinstance(when, str):
+        when = dt.datetime.fromisoformat(when)
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=CHINA)
+    return (when - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
+
+@dataclass
+class Holder:
+    """An account opened by a test, with its first medium."""
+
+    campus: "Campus"
+    account_no: str
+    number: int
+    medium: terminal_pb.Medium
+
+    def read(self):
+        """Read the account: account, wallets, media."""
+        request = accounts_pb.GetAccountRequest(account_no=self.account_no)
+        return self.campus.accounts.GetAccount(request, timeout=CALL_S)
+
+    @property
+    def online_fen(self):
+        return self.read().wallets.online_fen
+
+    def top_up(self, fen, *, channel_txn_id=None, source=accounts_pb.TOP_UP_SOURCE_CASH):
+        request = accounts_pb.TopUpRequest(
+            request_id=self.campus.request_id(),
+            account_no=self.account_no,
+            source=source,
+            channel_txn_id=channel_txn_id or f"R-{next(self.campus.numbers)}",
+            amount_fen=fen,
+        )
+        return self.campus.accounts.TopUp(request, timeout=CALL_S)
+
+    def event(self, event):
+        """Let something happen to the medium: a name of MediumEvent, as "REPORT_LOSS"."""
+        request = accounts_pb.SetMediumStateRequest(
+            request_id=self.campus.request_id(),
+            medium=self.medium,
+            event=accounts_pb.MediumEvent.Value(f"MEDIUM_EVENT_{event}"),
+        )
+        return self.campus.accounts.SetMediumState(request, timeout=CALL_S)
+
+    def set_status(self, status):
+        request = accounts_pb.SetAccountStatusRequest(
+            request_id=self.campus.request_id(),
+            account_no=self.account_no,
+            status=accounts_pb.AccountStatus.Value(f"ACCOUNT_STATUS_{status}"),
+        )
+        return self.campus.accounts.SetAccountStatus(request, timeout=CALL_S)
+
+    def set_password(self, old, new):
+        request = accounts_pb.SetTransactionPasswordRequest(
+            request_id=self.campus.request_id(),
+            account_no=self.account_no,
+            old_pin=old,
+            new_pin=new,
+        )
+        return self.campus.accounts.SetTransactionPassword(request, timeout=CALL_S)
+
+    def reset_password(self, id_number=""):
+        request = accounts_pb.ResetTransactionPasswordRequest(
+            request_id=self.campus.request_id(), account_no=self.account_no, id_number=id_number
+        )
+        return self.campus.accounts.ResetTransactionPassword(request, timeout=CALL_S)
+
+    def history(self, page_size=1000):
+        request = accounts_pb.ListTransactionsRequest(
+            account_no=self.account_no, page_size=page_size
+        )
+        return list(self.campus.accounts.ListTransactions(request, timeout=CALL_S).transactions)
+
+
+@dataclass
+class Pos:
+    """A terminal that is signed in. Methods return the Decision; `seq` chooses the terminal_seq."""
+
+    campus: "Campus"
+    terminal_id: str
+    batch_no: int = 0
+    seqs: itertools.count = field(default_factory=lambda: itertools.count(1))
+
+    def sign_in(self):
+        request = terminal_pb.SignInRequest(terminal_id=self.terminal_id)
+        response = self.campus.terminals.SignIn(request, timeout=CALL_S)
+        if response.batch_no:
+            self.batch_no, self.seqs = response.batch_no, itertools.count(1)
+        return response.decision
+
+    def sign_off(self):
+        request = terminal_pb.SignOffRequest(terminal_id=self.terminal_id, batch_no=self.batch_no)
+        return self.campus.terminals.SignOff(request, timeout=CALL_S).decision
+
+    def key(self, seq=None, batch_no=None):
+        """Return the fields of a key: the next one, or of `seq`."""
+        return {
+            "terminal_id": self.terminal_id,
+            "batch_no": self.batch_no if batch_no is None else batch_no,
+            "terminal_seq": next(self.seqs) if seq is None else seq,
+        }
+
+    def purchase(self, holder, fen, *, pin="", seq=None, partial_ok=False, batch_no=None):
+        """Build the request of a purchase, without sending it."""
+        return terminal_pb.AuthorizeRequest(
+            **self.key(seq, batch_no),
+            medium=medium_of(holder),
+            amount_fen=fen,
+            pin=pin,
+            partial_ok=partial_ok,
+        )
+
+    def pay(self, holder, fen, **options):
+        request = self.purchase(holder, fen, **options)
+        return self.campus.terminals.Authorize(request, timeout=CALL_S).decision
+
+    def hold(self, holder, fen=0, *, pin="", seq=None, water=False, card_counter=0):
+        request = terminal_pb.HoldRequest(
+            **self.key(seq),
+            medium=medium_of(holder),
+            amount_fen=fen,
+            pin=pin,
+            water_transfer=water,
+            card_counter=card_counter,
+        )
+        return self.campus.terminals.Hold(request, timeout=CALL_S).decision
+
+    def capture(self, hold_seq, fen=0, *, seq=None):
+        request = terminal_pb.CaptureRequest(
+            **self.key(seq), hold=terminal_pb.Original(seq=hold_seq), amount_fen=fen
+        )
+        return self.campus.terminals.Capture(request, timeout=CALL_S).decision
+
+    def release(self, hold_seq, *, seq=None):
+        request = terminal_pb.ReleaseRequest(
+            **self.key(seq), hold=terminal_pb.Original(seq=hold_seq)
+        )
+        return self.campus.terminals.Release(request, timeout=CALL_S).decision
+
+    def reverse(self, original_seq, fen, *, seq=None, void_sale=False, batch_no=None):
+        """Reverse by the original's terminal_seq."""
+        original = terminal_pb.Original(
+            batch_no=self.batch_no if batch_no is None else batch_no, terminal_seq=original_seq
+        )
+        request = terminal_pb.ReverseRequest(
+            **self.key(seq), original=original, amount_fen=fen, void_sale=void_sale
+        )
+        return self.campus.terminals.Reverse(request, timeout=CALL_S).decision
+
+    def refund(self, journal_seq, fen, *, seq=None):
+        """Refund by the original's position in the journal."""
+        request = terminal_pb.RefundRequest(
+            **self.key(seq), original=terminal_pb.Original(seq=journal_seq), amount_fen=fen
+        )
+        return self.campus.terminals.Refund(request, timeout=CALL_S).decision
+
+    def transaction(self, seq, batch_no=None):
+        """Ask what became of a key."""
+        request = terminal_pb.GetTransactionRequest(
+            key=terminal_pb.TransactionKey(**self.key(seq, batch_no))
+        )
+        return self.campus.terminals.GetTransaction(request, timeout=CALL_S)
+
+    def balance(self, holder):
+        request = terminal_pb.GetBalanceRequest(
+            terminal_id=self.terminal_id, medium=medium_of(holder)
+        )
+        return self.campus.terminals.GetBalance(request, timeout=CALL_S)
+
+
+def medium_of(holder):
+    """Return the medium of a holder, or the medium itself."""
+    return holder if isinstance(holder, terminal_pb.Medium) else holder.medium
+
+
+class Campus:
+    """A data directory and the server on it.
+
+    `settings` is merged into `SETTINGS`, section by section; `command` starts the server and gets
+    `--config FILE` and, with `test`, `--clock file:PATH`.
+    """
+
+    def __init__(
+        self, directory, *, settings=None, test=True, command=(sys.executable, "-m", "server")
+    ):
+        self.directory = Path(directory)
+        self.data = self.directory / "data"
+        self.test = test
+        self.numbers = itertools.count(1)
+        self.process = None
+        self.address = ""
+        self.metrics_address = ""
+        self._settings = {
+            name: {**SETTINGS.get(name, {}), **(settings or {}).get(name, {})}
+            for name in {*SETTINGS, *(settings or {})}
+        }
+        self._command = command
+        self._log = self.directory / "server.log"
+        self._clock = self.directory / "clock"
+        self._channel = None
+
+    # ---- the process ----
+
+    def init(self):
+        """Make the data directory, the key file and the clock."""
+        from ext import engine
+
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.set_time(START)
+        engine.init(
+            str(self.data),
+            str(self.directory / "campuscard.key"),
+            test=self.test,
+            segment_bytes=self._settings["engine"]["segment_bytes"],
+        )
+
+    def start(self):
+        """Start the server, on a new directory when there is none; return when it takes calls."""
+        if not self.data.exists():
+            self.init()
+        config = self.directory / "campuscard.toml"
+        config.write_text(as_toml(self._settings), encoding="utf-8")
+        command = [*self._command, "--config", str(config)]
+        if self.test:
+            command += ["--clock", f"file:{self._clock}"]
+        log = self._log.open("ab")
+        offset = log.tell()
+        paths = [str(ROOT), str(ROOT / "build" / "stubs"), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        with log:
+            self.process = subprocess.Popen(
+                command, cwd=self.directory, stdout=log, stderr=log, env=environment
+            )
+        self._await_start(offset)
+        self._channel = grpc.insecure_channel(
+            self.address,
+            options=[("grpc.max_receive_message_length", RECEIVE_MAX), ("grpc.enable_retries", 0)],
+        )
+        return self
+
+    def _await_start(self, offset):
+        ends = time.monotonic() + START_S
+        while time.monotonic() < ends:
+            for line in self._log.read_bytes()[offset:].splitlines():
+                event = parsed(line)
+                if event.get("event") == "server_started":
+                    self.address, self.metrics_address = event["address"], event["metrics"]
+                    return
+            if self.process.poll() is not None:
+                raise ServerFailedError(self._log.read_bytes()[offset:].decode())
+            time.sleep(0.01)
+        self.process.kill()
+        raise ServerFailedError("no start in time: " + self._log.read_bytes()[offset:].decode())
+
+    def stop(self):
+        """SIGTERM: drain and end; returns the exit status."""
+        if self.process is None:
+            return 0
+        self._close_channel()
+        self.process.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def kill9(self):
+        """SIGKILL: the process is gone between two instructions."""
+        self._close_channel()
+        self.process.kill()
+        return self._ended()
+
+    def restart(self):
+        """Stop unless it is dead already, then start."""
+        if self.process is not None:
+            self.stop()
+        return self.start()
+
+    def _ended(self):
+        try:
+            return self.process.wait(STOP_S)
+        finally:
+            self.process = None
+
+    def _close_channel(self):
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.process is not None:
+            self.stop()
+
+    def log(self):
+        """Return all lines of the log as events."""
+        return [parsed(line) for line in self._log.read_bytes().splitlines()]
+
+    def log_text(self):
+        return self._log.read_text(encoding="utf-8")
+
+    def metrics(self):
+        """Return the metrics as {name with labels: value}."""
+        with urllib.request.urlopen(
+            f"http://{self.metrics_address}/metrics", timeout=5
+        ) as response:
+            lines = response.read().decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
+    # ---- the clock ----
+
+    def set_time(self, when):
+        """Set the clock: local time as text or datetime."""
+        raw = struct.pack("<q", microseconds(when))
+        mode = "r+b" if self._clock.exists() else "wb"
+        with self._clock.open(mode) as stream:
+            stream.write(raw)
+
+    def now_us(self):
+        return struct.unpack("<q", self._clock.read_bytes())[0]
+
+    def pass_time(self, **delta):
+        """Move the clock on, as pass_time(minutes=5)."""
+        step = dt.timedelta(**delta) // dt.timedelta(microseconds=1)
+        with self._clock.open("r+b") as stream:
+            stream.write(struct.pack("<q", self.now_us() + step))
+
+    # ---- calls ----
+
+    def stub(self, service):
+        """Return the stub of a service by name, as "AccountService"."""
+        return STUBS[service](self._channel)
+
+    @property
+    def channel(self):
+        return self._channel
+
+    @property
+    def accounts(self):
+        return self.stub("AccountService")
+
+    @property
+    def merchants(self):
+        return self.stub("MerchantService")
+
+    @property
+    def terminals(self):
+        return self.stub("TerminalService")
+
+    @property
+    def ops(self):
+        return self.stub("OpsService")
+
+    def request_id(self):
+        """Make a request id on the campus clock."""
+        return make_request_id(self.now_us() // 1_000, os.urandom(10))
+
+    def open_account(
+        self,
+        account_no=None,
+        *,
+        name="张三",
+        class_name="2023级1班",
+        id_number="",
+        kind="STUDENT",
+        top_up_fen=0,
+        token=None,
+    ):
+        """Open an account with an active card; returns the Holder."""
+        number = next(self.numbers)
+        account_no = account_no or f"{20_230_000 + number}"
+        medium = terminal_pb.Medium(
+            type=terminal_pb.MEDIUM_TYPE_RFID_CARD,
+            token=token or b"\x04" + os.urandom(6),
+        )
+        request = accounts_pb.OpenAccountRequest(
+            request_id=self.request_id(),
+            account_no=account_no,
+            kind=accounts_pb.HolderKind.Value(f"HOLDER_KIND_{kind}"),
+            name=name,
+            class_name=class_name,
+            id_number=id_number,
+            medium=medium,
+        )
+        response = self.accounts.OpenAccount(request, timeout=CALL_S)
+        holder = Holder(self, account_no, response.number, medium)
+        if top_up_fen:
+            holder.top_up(top_up_fen)
+        return holder
+
+    def merchant(self, merchant_id="M1", *, category="CANTEEN", name=None):
+        """Create a merchant unless it is there."""
+        request = merchants_pb.CreateMerchantRequest(
+            request_id=self.request_id(),
+            merchant_id=merchant_id,
+            name=name or merchant_id,
+            category=merchants_pb.MerchantCategory.Value(f"MERCHANT_CATEGORY_{category}"),
+        )
+        try:
+            self.merchants.CreateMerchant(request, timeout=CALL_S)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
+                raise
+        return merchant_id
+
+    def terminal(
+        self,
+        terminal_id,
+        *,
+        merchant="M1",
+        category="CANTEEN",
+        keypad=True,
+        max_amount_fen=0,
+        sign_in=True,
+    ):
+        """Create a terminal, and its merchant unless it is there; returns the Pos, signed in."""
+        self.merchant(merchant, category=category)
+        request = merchants_pb.CreateTerminalRequest(
+            request_id=self.request_id(),
+            terminal_id=terminal_id,
+            merchant_id=merchant,
+            keypad=keypad,
+            max_amount_fen=max_amount_fen,
+        )
+        self.merchants.CreateTerminal(request, timeout=CALL_S)
+        pos = Pos(self, terminal_id)
+        if sign_in:
+            pos.sign_in()
+        return pos
+
+
+def parsed(line):
+    """Read a JSON line of the log; other lines are {"text": line}."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {"text": line.decode("utf-8", "replace")}
+
+
+def as_toml(settings):
+    """Write sections of scalars as TOML."""
+    lines = []
+    for section, values in settings.items():
+        lines.append(f"[{section}]")
+        lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def refusal(error):
+    """Return reason, metadata and details by type name of a gRPC error."""
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    status = rpc_status.from_call(error)
+    found = {}
+    for packed in status.details if status else ():
+        name = packed.type_url.rsplit(".", 1)[-1]
+        message = getattr(error_details_pb2, name)()
+        packed.Unpack(message)
+        assert name not in found, "each kind of detail at most once"
+        found[name] = message
+    info = found.get("ErrorInfo")
+    return (info.reason, dict(info.metadata), found) if info else ("", {}, found)
