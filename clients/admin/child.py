@@ -17,6 +17,7 @@ from typing import Any, Final
 from clients.admin.console import Exit, Failure, tr
 
 LISTENING: Final = "listening "  # what serve prints before the address
+DIES_WITH_PARENT: Final = "CAMPUSCARD_DIES_WITH_PARENT"
 START_S: Final = 60.0
 DRAIN_S: Final = 30.0
 _POLL_S: Final = 0.05
@@ -44,8 +45,13 @@ class ServerProcess:
         """Start it and wait until it takes calls.
 
         Raises:
-            Failure: it ended, or did not start in a minute; the text is the end of its log.
+            Failure: see wait_ready.
         """
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start it; call this in the main thread, whose end is the server's end."""
         command = [sys.executable, "-m", "clients.admin.cli", "--lang", tr("zh", "en"), "serve"]
         command += ["--config", str(self._config), *self._options]
         with self._log.open("ab") as log:
@@ -55,12 +61,19 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, DIES_WITH_PARENT: "1"},
                 start_new_session=True,  # Ctrl-C is for the demo, which then drains the server
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads of ours run yet
             )
+
+    def wait_ready(self) -> None:
+        """Wait until it takes calls.
+
+        Raises:
+            Failure: it ended, or did not start in a minute; the text is the end of its log.
+        """
         ends = time.monotonic() + START_S
         while not self._started():
-            if self._process.poll() is not None or time.monotonic() > ends:
+            if not self.is_running() or time.monotonic() > ends:
                 self.kill()
                 raise self.failure()
             time.sleep(_POLL_S)
@@ -129,8 +142,9 @@ def _words(line: str) -> str:
     return " ".join(f"{name}={value}" for name, value in event.items()) if event else line
 
 
-def _die_with_parent() -> None:
-    """Runs in the child: a killed demo must not leave a server behind."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:
-        os._exit(1)
+def die_with_parent() -> None:
+    """In a server that a demo started: a killed demo must not leave it behind."""
+    if os.environ.get(DIES_WITH_PARENT):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() == 1:  # it was gone before we asked
+            raise SystemExit(Exit.LOCAL)

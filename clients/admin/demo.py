@@ -43,7 +43,8 @@ from clients.admin.terminals import (
     run_simulation,
 )
 from clients.campus import FileFormatError
-from clients.terminal import connect
+from clients.terminal import Key, Receipt, connect
+from clients.terminal.link import Decided, Link
 from clients.terminal.simulate import Plan
 
 app: Final = typer.Typer(invoke_without_command=True)
@@ -119,6 +120,7 @@ def running(
     Yields the server and where its metrics are.
     """
     check_port(address, "--address")
+    address = free_or_any(address)  # the same after a restart
     config = directory / local.CONFIG_NAME
     if not config.exists():
         local.create(directory, extra=EXTRA, segment_bytes=SEGMENT_BYTES)
@@ -157,6 +159,91 @@ def places(server: ServerProcess, metrics: str) -> list[str]:
         f"           campuscard status{there}",
         "",
     ]
+
+
+# -- crash ----------------------------------------------------------------------------------------
+
+
+@app.command(
+    "crash",
+    help=tr(
+        "拔掉电源: 交易中 kill -9 服务器, 重启, 核对每一笔已答复的交易。",
+        "Pull the plug: kill -9 the server mid-traffic, restart it, look for every answer given.",
+    ),
+)
+def crash(
+    directory: DirectoryOption = DIRECTORY,
+    seconds: Annotated[
+        float,
+        typer.Option(min=2, help=tr("秒, 一半时断电。", "Seconds; the plug is pulled halfway.")),
+    ] = 10.0,
+    rate: Annotated[float, typer.Option(min=1)] = 200.0,
+    terminals: Annotated[int, typer.Option(min=1)] = 300,
+    seed: Annotated[int, typer.Option()] = 1,
+    files: FilesOption = DEMO_FILES,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Kill the server mid-traffic, restart it, and check that no answer was lost."""
+    campus = load_campus(files, terminals=terminals)
+    plan = Plan(rate=rate, duration_s=seconds, seed=seed)
+    answered: list[Receipt] = []
+    address = "127.0.0.1:0"
+    with running(directory, files, address=address, metrics=address) as (server, _):
+
+        async def pull_the_plug() -> None:
+            await asyncio.sleep(seconds / 2)
+            server.kill()
+            note(tr("⚡ kill -9, 重启中…", "⚡ kill -9, restarting…"))
+            server.launch()
+            await asyncio.to_thread(server.wait_ready)
+            note(tr("服务器已恢复。", "The server is back."))
+            await server.ended()
+
+        with contextlib.closing(open_store(directory / "terminals.db")) as store:
+            work = run_simulation(
+                server.address,
+                campus,
+                plan,
+                store,
+                quiet=output is Output.JSON,
+                until=pull_the_plug,
+                on_receipt=answered.append,
+            )
+            _, summary = asyncio.run(work)
+        lost = asyncio.run(lost_answers(server.address, answered))
+    kept = [receipt for receipt in answered if receipt.seq]
+    found = {"answers": len(kept), "lost": [str(key) for key in lost], "traffic": summary}
+    if output is Output.JSON:
+        print_json(found)
+    else:
+        done(
+            tr(
+                f"断电前后共 {len(kept)} 个答复, 丢失 {len(lost)} 个; 放弃 {summary['given_up']}, "
+                f"冲正确认 {summary['reversals']}",
+                f"{len(kept)} answers before and after the power cut, {len(lost)} lost; "
+                f"{summary['given_up']} given up, {summary['reversals']} reversed",
+            )
+        )
+    if lost or summary["unsettled"]:
+        raise Failure(tr("有答复丢失!", "Answers were lost!"), code=Exit.CHECK_FAILED)
+    local.verify_directory(directory / "data", output=output)
+
+
+async def lost_answers(address: str, answered: list[Receipt]) -> list[Key]:
+    """Ask the server for every decision a terminal was told; return those it does not have."""
+    gate = asyncio.Semaphore(64)
+    lost: list[Key] = []
+    async with connect(address) as channel:
+        link = Link(channel)
+
+        async def one(receipt: Receipt) -> None:
+            async with gate:
+                answer = await link.ask(receipt.key, timeout_s=10.0)
+            if not isinstance(answer, Decided) or answer.decision.seq != receipt.seq:
+                lost.append(receipt.key)
+
+        await asyncio.gather(*(one(receipt) for receipt in answered if receipt.seq))
+    return lost
 
 
 # -- loading --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ a function: the other commands start without them, and a broken build still has 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from clients.admin.child import LISTENING
+from clients.admin.child import LISTENING, die_with_parent
 from clients.admin.console import (
     Exit,
     Failure,
@@ -158,6 +159,7 @@ def serve(
     ] = "",
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain."""
+    die_with_parent()
     overrides: dict[str, dict[str, str]] = {}
     for section, name, value in (
         ("server", "address", address),
@@ -296,3 +298,14 @@ def doctor(config: ConfigOption = None, output: OutputOption = Output.TEXT) -> N
         )
     if any(finding.health is Health.FAILED for finding in findings):
         raise typer.Exit(Exit.CHECK_FAILED)
+
+
+# -- offline tools --------------------------------------------------------------------------------
+
+
+def verify_directory(data: Path, *, output: Output) -> None:
+    """Walk a stopped directory's whole journal and recompute everything."""
+    run: Any = importlib.import_module("server.offline.verify").run
+    run(data)
+    if output is Output.TEXT:
+        done(tr("校验通过", "Verified"))

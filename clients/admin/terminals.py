@@ -29,7 +29,7 @@ from clients.admin.console import (
 from clients.admin.payments import open_store
 from clients.admin.plain import plain
 from clients.campus import FileFormatError
-from clients.terminal import SqliteStore, connect
+from clients.terminal import Receipt, SqliteStore, connect
 from clients.terminal.meter import Meter
 from clients.terminal.simulate import Plan, Simulation
 from clients.terminal.traffic import Campus, read_campus
@@ -172,11 +172,14 @@ async def run_simulation(
     quiet: bool = False,
     header: Sequence[str] = (),
     until: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    on_receipt: Callable[[Receipt], None] | None = None,
 ) -> tuple[Meter, dict[str, Any]]:
     """Simulate until the plan's end, Ctrl-C, SIGTERM, or until ``until`` returns."""
     loop = asyncio.get_running_loop()
     async with connect(address) as channel:
-        simulation = Simulation(campus, plan=plan, channel=channel, store=store)
+        simulation = Simulation(
+            campus, plan=plan, channel=channel, store=store, on_receipt=on_receipt
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, simulation.stop.set)
         shown = asyncio.create_task(

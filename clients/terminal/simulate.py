@@ -12,7 +12,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,8 +50,16 @@ class Simulation:
     """One run. ``stop`` ends it early; ``meter`` may be read at any time."""
 
     def __init__(
-        self, campus: Campus, *, plan: Plan, channel: grpc.aio.Channel, store: Store
+        self,
+        campus: Campus,
+        *,
+        plan: Plan,
+        channel: grpc.aio.Channel,
+        store: Store,
+        on_receipt: Callable[[Receipt], None] | None = None,
     ) -> None:
+        """Prepare. ``on_receipt`` is told every answer a customer got."""
+        self._on_receipt = on_receipt
         self._campus = campus
         self._plan = plan
         self._traffic = Traffic(campus, seed=plan.seed, rate=plan.rate)
@@ -214,6 +222,8 @@ class Simulation:
         return await terminal.transfer_water(_card(arrival.holder), counter, write_card=write_card)
 
     def _answered(self, receipt: Receipt, arrival: Arrival, due_s: float) -> None:
+        if self._on_receipt is not None:
+            self._on_receipt(receipt)
         now_s = asyncio.get_running_loop().time()
         self.meter.answered(receipt, waited_us=int((now_s - due_s) * 1e6), now_s=now_s)
         if receipt.result is Result.DECLINED and receipt.reason == "INSUFFICIENT":
