@@ -247,7 +247,7 @@ async def test_somebody_else_under_a_number_is_not_overwritten(office, files):
 
 
 async def test_a_busy_server_is_waited_for(office, files):
-    office.busy = 8
+    office.busy = 4
     report, _ = await load(office, files)
     assert report.failures == []
 
