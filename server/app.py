@@ -31,6 +31,7 @@ from server.interceptors.errors import ErrorsGuard
 from server.interceptors.limits import LimitsGuard, TerminalRates
 from server.interceptors.log import LogGuard
 from server.interceptors.metrics import MetricsGuard
+from server.interceptors.wrapping import Guards
 from server.keys import Keyring
 from server.metrics import EngineCollector
 from server.office_lane import OfficeLane
@@ -189,18 +190,19 @@ class Server:
         settings = self._settings
         limits = settings.limits
         received = max(limits.message_bytes, limits.batch_message_bytes) + _MESSAGE_MARGIN
+        guards = Guards(
+            LogGuard(),
+            MetricsGuard(metrics, method_shapes()),
+            ErrorsGuard(),
+            LimitsGuard(
+                limits.message_bytes,
+                limits.batch_message_bytes,
+                calls_max=settings.server.calls_max,
+                rates=rates,
+            ),
+        )
         return grpc.aio.server(
-            interceptors=[
-                LogGuard(),
-                MetricsGuard(metrics, method_shapes()),
-                ErrorsGuard(),
-                LimitsGuard(
-                    limits.message_bytes,
-                    limits.batch_message_bytes,
-                    calls_max=settings.server.calls_max,
-                    rates=rates,
-                ),
-            ],
+            interceptors=[guards],
             options=[
                 ("grpc.max_receive_message_length", received),
                 ("grpc.max_metadata_size", _METADATA_BYTES),

@@ -7,20 +7,20 @@ A message that cannot be decoded is REQUEST_MALFORMED.
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
 
 from core.refusals import Refusal
-from server.interceptors.wrapping import Guard
 from server.wire_peek import terminal_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
 
-    import grpc
+    from server.interceptors.wrapping import Context, Decoder
 
 TERMINAL_SERVICE: Final = "/campuscard.v1.TerminalService/"
 BATCH_METHOD: Final = TERMINAL_SERVICE + "AuthorizeBatch"
@@ -28,6 +28,7 @@ STREAM_METHOD: Final = TERMINAL_SERVICE + "AuthorizeStream"
 BUCKETS_MAX: Final = 16_384
 """Terminals remembered at once; above it the full buckets are forgotten."""
 _UNCOUNTED: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+_NOTHING: Final = nullcontext()
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class TerminalRates:
             self._buckets.clear()
 
 
-class LimitsGuard(Guard):
+class LimitsGuard:
     """Measures requests, counts calls, then decodes.
 
     Args:
@@ -98,51 +99,23 @@ class LimitsGuard(Guard):
         calls_max: int,
         rates: TerminalRates,
     ) -> None:
-        super().__init__()
         self._message_bytes = message_bytes
         self._batch_message_bytes = batch_message_bytes
         self._calls_max = calls_max
-        self._calls = 0
         self._rates = rates
-        self._decoders: dict[str, Callable[[bytes], Any] | None] = {}
+        self.calls = 0
 
-    async def intercept_service(
-        self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Keep each method's own decoder before it is replaced."""
-
-        async def remember(details: grpc.HandlerCallDetails) -> Any:
-            handler = await continuation(details)
-            if handler is not None:
-                self._decoders[str(details.method)] = handler.request_deserializer
-            return handler
-
-        return await super().intercept_service(remember, handler_call_details)
-
-    def decoder(self, handler: grpc.RpcMethodHandler[Any, Any]) -> Callable[[bytes], Any] | None:
-        """Let the bytes through as they are."""
-        del handler
-        return None
-
-    @asynccontextmanager
-    async def around(
-        self, method: str, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[None]:
+    def around(self, method: str, context: Context) -> AbstractAsyncContextManager[Any]:
         """Count the calls under way."""
         del context
-        if method.startswith(_UNCOUNTED):
-            yield
-            return
-        if self._calls >= self._calls_max:
-            raise Refusal("QUEUE_FULL", retry_after_ms=100)
-        self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
+        return _NOTHING if method.startswith(_UNCOUNTED) else _Admitted(self, self._calls_max)
 
-    def incoming(self, method: str, message: bytes) -> Any:
-        """Measure, count against the terminal's rate, decode."""
+    def incoming(self, method: str, message: bytes, decode: Decoder) -> Any:
+        """Measure, count against the terminal's rate, decode.
+
+        Raises:
+            Refusal: MESSAGE_TOO_LARGE, RATE_LIMITED, REQUEST_MALFORMED.
+        """
         allowed = self._batch_message_bytes if method == BATCH_METHOD else self._message_bytes
         if len(message) > allowed:
             raise Refusal("MESSAGE_TOO_LARGE", allowedBytes=allowed)
@@ -150,10 +123,32 @@ class LimitsGuard(Guard):
             wait_ms = self._rates.take(terminal_of(method, message))
             if wait_ms:
                 raise Refusal("RATE_LIMITED", retry_after_ms=wait_ms)
-        decode = self._decoders.get(method)
         if decode is None:
             return message
         try:
             return decode(message)
         except DecodeError:
             raise Refusal("REQUEST_MALFORMED") from None
+
+
+class _Admitted:
+    """One call under way."""
+
+    __slots__ = ("_calls_max", "_guard")
+
+    def __init__(self, guard: LimitsGuard, calls_max: int) -> None:
+        self._guard = guard
+        self._calls_max = calls_max
+
+    async def __aenter__(self) -> None:
+        if self._guard.calls >= self._calls_max:
+            raise Refusal("QUEUE_FULL", retry_after_ms=100)
+        self._guard.calls += 1
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._guard.calls -= 1

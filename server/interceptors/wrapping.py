@@ -1,15 +1,15 @@
-"""One way to stand around a call of any shape.
+"""The one interceptor: stands around calls of every shape with all guards, outermost first.
 
-``grpc.aio`` wants interceptors to replace handlers, and handlers come in four shapes, some of them
-as async generators. A ``Guard`` only writes what happens around a call; this module does the rest,
-once per method: the wrapped handler is kept.
+``grpc.aio`` wants interceptors to replace handlers, handlers come in four shapes, and some are async
+generators. Guards only say what happens around a call; this module builds each method's wrapped
+handler once and keeps it. One interceptor for all guards, because a chain of them costs a tap more
+than everything they do.
 """
 
 from __future__ import annotations
 
 import inspect
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import grpc
 import grpc.aio
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Handler = grpc.RpcMethodHandler[Any, Any]
     Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+    Context = grpc.aio.ServicerContext[Any, Any]
+    Decoder = Callable[[bytes], Any] | None
 
 _SHAPES: Final = {
     (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
@@ -29,34 +31,43 @@ _SHAPES: Final = {
 }
 
 
-class Guard(grpc.aio.ServerInterceptor, ABC):
-    """Stands around every call of every method.
+class Guard(Protocol):
+    """Stands around every call of every method."""
 
-    Subclasses implement ``around``; ``incoming`` may look at or replace each request message.
-    """
-
-    def __init__(self) -> None:
-        self._handlers: dict[str, Handler] = {}
-
-    @abstractmethod
-    def around(
-        self, method: str, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AbstractAsyncContextManager[object]:
+    def around(self, method: str, context: Context) -> AbstractAsyncContextManager[Any]:
         """Return what is entered before a call and left after it, with its exception if any.
 
         Args:
             method: full name, ``/package.Service/Method``.
             context: of the call.
         """
+        ...
 
-    def incoming(self, method: str, message: Any) -> Any:
-        """Look at one request message; return what the handler gets."""
-        del method
-        return message
 
-    def decoder(self, handler: Handler) -> Callable[[bytes], Any] | None:
-        """Return what decodes requests before this guard sees them."""
-        return handler.request_deserializer
+class Gate(Guard, Protocol):
+    """The innermost guard: it also turns the bytes of a request into what the service gets."""
+
+    def incoming(self, method: str, message: bytes, decode: Decoder) -> Any:
+        """Measure one request message and decode it."""
+        ...
+
+
+class Guards(grpc.aio.ServerInterceptor):
+    """All guards around all calls.
+
+    Args:
+        log: outermost.
+        metrics: sees every end, and its code.
+        errors: turns exceptions into codes.
+        limits: innermost.
+    """
+
+    def __init__(self, log: Guard, metrics: Guard, errors: Guard, limits: Gate) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._errors = errors
+        self._limits = limits
+        self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -76,46 +87,66 @@ class Guard(grpc.aio.ServerInterceptor, ABC):
     def _wrap(self, method: str, handler: Handler) -> Handler:
         attribute, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         inner = getattr(handler, attribute)
-        stands_around: Any = (
-            self._generator if inspect.isasyncgenfunction(inner) else self._coroutine
-        )
-        behaviour = stands_around(method, inner, streams_in=handler.request_streaming)
+        build: Any = self._generator if inspect.isasyncgenfunction(inner) else self._coroutine
+        decode = handler.request_deserializer
+        if handler.request_streaming:
+
+            def incoming(requests: Any) -> Any:
+                return self._each(method, requests, decode)
+        else:
+
+            def incoming(requests: Any) -> Any:
+                return self._limits.incoming(method, requests, decode)
+
         return make(
-            behaviour,
-            request_deserializer=self.decoder(handler),
+            build(method, inner, incoming),
+            request_deserializer=None,
             response_serializer=handler.response_serializer,
         )
 
     def _coroutine(
-        self, method: str, inner: Callable[..., Awaitable[Any]], *, streams_in: bool
+        self,
+        method: str,
+        inner: Callable[..., Awaitable[Any]],
+        incoming: Callable[[Any], Any],
     ) -> Callable[..., Awaitable[Any]]:
-        async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with self.around(method, context):
-                request = (
-                    self._each(method, request) if streams_in else self.incoming(method, request)
-                )
-                return await inner(request, context)
+        log, metrics = self._log.around, self._metrics.around
+        errors, limits = self._errors.around, self._limits.around
+
+        async def call(request: Any, context: Context) -> Any:
+            async with (
+                log(method, context),
+                metrics(method, context),
+                errors(method, context),
+                limits(method, context),
+            ):
+                return await inner(incoming(request), context)
 
         return call
 
     def _generator(
-        self, method: str, inner: Callable[..., AsyncIterator[Any]], *, streams_in: bool
+        self,
+        method: str,
+        inner: Callable[..., AsyncIterator[Any]],
+        incoming: Callable[[Any], Any],
     ) -> Callable[..., AsyncIterator[Any]]:
-        async def call(
-            request: Any, context: grpc.aio.ServicerContext[Any, Any]
-        ) -> AsyncIterator[Any]:
-            async with self.around(method, context):
-                request = (
-                    self._each(method, request) if streams_in else self.incoming(method, request)
-                )
-                async for response in inner(request, context):
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with (
+                self._log.around(method, context),
+                self._metrics.around(method, context),
+                self._errors.around(method, context),
+                self._limits.around(method, context),
+            ):
+                async for response in inner(incoming(request), context):
                     yield response
 
         return call
 
-    async def _each(self, method: str, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def _each(
+        self, method: str, requests: AsyncIterator[bytes], decode: Decoder
+    ) -> AsyncIterator[Any]:
         async for message in requests:
-            yield self.incoming(method, message)
+            yield self._limits.incoming(method, message, decode)
 
 
 def split_method(method: str) -> tuple[str, str]:
