@@ -1,0 +1,27 @@
+"""Looks at a segment's LMDB file before LMDB does, without trusting a byte of it.
+
+LMDB 0.9 has no checksums: a flipped bit in a meta page can make yesterday's tree the newest one,
+a flipped bit in the list of free pages lets the next commit overwrite a block. Every commit of
+ours adds exactly one block, so a sound file satisfies more than LMDB asks for, and that is checked:
+the number of blocks is the number of commits; both meta pages are one commit apart; the blocks'
+sequence has no gap; every page belongs to one block, to the trees or to the free list, and to
+one of them only. What a block says is not looked at here: it carries its own checksums.
+"""
+
+from libc.stdint cimport uint8_t, uint64_t
+
+ctypedef struct cc_audit:
+    const char *finding         # NULL: sound
+    uint64_t bad_seq            # where; 0: in a meta page, which belongs to no seq
+    uint64_t blocks             # in the newest tree
+    uint64_t first_seq, last_seq  # only after audit_tree
+    uint64_t last_page          # highest page number in use
+    # A block beyond the newest meta page: its commit reached the disk up to the meta page's own
+    # number. NULL when there is none, which is nearly always.
+    const uint8_t *orphan
+    uint64_t orphan_length
+
+# The meta pages only: cheap, for every segment at start. 0 or -1 with a finding.
+cdef int audit_meta(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil
+# Both trees, every page. 0 or -1 with a finding.
+cdef int audit_tree(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil
