@@ -1,6 +1,8 @@
 """OpsService, health and reflection on a real server."""
 
 import itertools
+import re
+from pathlib import Path
 
 import grpc
 import pytest
@@ -128,3 +130,13 @@ def test_metrics_have_the_usual_names_from_the_start(campus, pos):
         "campuscard_commit_duration_seconds_count",
     ):
         assert name in values
+
+
+def test_every_metric_of_ours_is_described(campus):
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md"
+    described = set(re.findall(r"`((?:campuscard|grpc_server)_\w+)", page.read_text("utf-8")))
+    found = {
+        re.sub(r"_(?:bucket|count|sum|created)$", "", name.partition("{")[0])
+        for name in campus.metrics()
+    }
+    assert {name for name in found if name.startswith(("campuscard_", "grpc_"))} == described

@@ -1,0 +1,20 @@
+"""What is durable or watched stands on its page."""
+
+import re
+from pathlib import Path
+
+from core.documents import KINDS
+
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "reference"
+
+
+def test_every_kind_of_document_is_described():
+    text = (PAGES / "documents.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (\d+) \| (\w+) \|", text, re.MULTILINE))
+    assert {int(number): name for number, name in rows.items()} == {
+        number: kind.__name__ for number, kind in KINDS.items()
+    }
+    for kind in KINDS.values():
+        (row,) = re.findall(rf"^\| \d+ \| {kind.__name__} \|.*$", text, re.MULTILINE)
+        for field in kind.__dataclass_fields__:
+            assert f"`{field}`" in row
