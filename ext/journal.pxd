@@ -8,7 +8,7 @@ is on the disk: the owner calls cc_fatal and never appends again.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from ext.digest cimport iovec
-from ext.lmdb09 cimport MDB_cursor, MDB_txn
+from ext.lmdb09 cimport MDB_cursor, MDB_env, MDB_txn
 from ext.records cimport cc_block_header, cc_record
 from ext.segments cimport SEGMENT_PATH, cc_fault, cc_segment
 
@@ -57,11 +57,7 @@ ctypedef struct cc_space:
     uint64_t room               # used and what it may still take
     uint32_t permille           # of room
 
-# Opens DATA/journal, looks it over, makes sure that what it found is on the disk. Raises.
-cdef int journal_open(
-    cc_journal *j, object data_dir, uint64_t segment_bytes, uint64_t bytes_max, bint writable,
-) except -1
-cdef void journal_close(cc_journal *j) noexcept
+# ext.opening makes and ends one.
 
 # Appends a sealed block (four parts as from block_seal). 0: it is durable. Else: cc_fatal.
 cdef int journal_append(
@@ -90,5 +86,7 @@ cdef int journal_read_record(
 
 # Writes one line to stderr and ends the process at once, without unwinding anything.
 cdef void cc_fatal(const char *what, int rc) noexcept nogil
+# LMDB's assertions end here as well.
+cdef void lmdb_assertion(MDB_env *env, const char *message) noexcept nogil
 # Raises what a call's number means.
 cdef int journal_raise(int rc, const char *what, uint64_t seq) except -1

@@ -17,10 +17,11 @@ from ext.blocks cimport (
 from ext.digest cimport iovec, sha256_free, sha256_new
 from ext.journal cimport (
     JOURNAL_DAMAGED, JOURNAL_END, cc_fatal, cc_journal, cc_reader, cc_space, journal_append,
-    journal_close, journal_open, journal_prepare, journal_raise, journal_read_record,
+    journal_prepare, journal_raise, journal_read_record,
     journal_space, journal_wants_next, reader_close, reader_next, reader_open, reader_pause,
     reader_seek,
 )
+from ext.opening cimport journal_close, journal_open
 from ext.records cimport cc_block_header, cc_record
 from ext.store cimport cc_identity, store_lock
 
@@ -156,7 +157,9 @@ cdef class Mirror:
             journal_raise(rc, b"making a journal segment", 0)
         return True
 
-    def blocks(self, uint64_t from_seq=1, *, uint64_t to_seq=UINT64_MAX, uint64_t max_bytes=4194304):
+    def blocks(
+        self, uint64_t from_seq=1, *, uint64_t to_seq=UINT64_MAX, uint64_t max_bytes=4194304,
+    ):
         """Return whole blocks from the one holding from_seq on, up to max_bytes but at least one.
 
         Their lengths and sequence are checked, their content is not.

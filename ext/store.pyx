@@ -11,7 +11,7 @@ from ext.errors import DirectoryBusy, EngineError, KeyMismatch
 from libc.string cimport memcmp, memcpy, memset
 
 from ext.digest cimport crc32c, key_check_value, wipe
-from ext.records cimport CC_FORMAT, CC_MIN_READER, cc_meals_body, cc_rules_body
+from ext.records cimport CC_FORMAT, CC_MIN_READER, cc_rules_body
 from ext.segments cimport SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, cc_fault, segment_create
 
 

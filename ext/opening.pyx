@@ -1,0 +1,223 @@
+"""Opens a journal: looks it over and makes sure that what it found is on the disk."""
+
+import mmap
+import os
+
+from ext.errors import EngineError, JournalCorrupt
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from ext.audit cimport audit_meta, audit_tree, cc_audit
+from ext.blocks cimport BLOCK_OK, block_check, block_finding, block_trailer
+from ext.digest cimport iovec, sha256_free, sha256_new
+from ext.journal cimport (
+    SEGMENTS_MAX, cc_fatal, cc_journal, cc_reader, journal_append, journal_raise, lmdb_assertion,
+    pthread_mutex_t, reader_close, reader_open, reader_seek,
+)
+from ext.lmdb09 cimport mdb
+from ext.records cimport cc_block_header
+from ext.segments cimport (
+    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, SEGMENT_PATH, cc_fault, cc_segment, segment_bounds,
+    segment_close, segment_open, sync_directory,
+)
+
+
+cdef extern from "<pthread.h>" nogil:
+    int pthread_mutex_init(pthread_mutex_t *mutex, void *attributes) noexcept
+    int pthread_mutex_destroy(pthread_mutex_t *mutex) noexcept
+
+
+cdef list _numbers(path, bint writable):
+    """Segment numbers in order; removes what an interrupted making has left."""
+    numbers = []
+    for name in sorted(os.listdir(path)):
+        if name.startswith(".new-"):
+            if writable:
+                for part in os.listdir(os.path.join(path, name)):
+                    os.unlink(os.path.join(path, name, part))
+                os.rmdir(os.path.join(path, name))
+        elif len(name) == 6 and name.isdecimal():
+            numbers.append(int(name))
+        else:
+            raise EngineError(f"{os.path.join(path, name)} is not part of a journal")
+    if not numbers:
+        raise EngineError(f"{path} holds no segment")
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise EngineError(f"{path}: segments missing between 000001 and {max(numbers):06d}")
+    if len(numbers) > SEGMENTS_MAX:
+        raise EngineError(f"{path}: more than {SEGMENTS_MAX} segments")
+    return numbers
+
+
+cdef object _map(path, int number):
+    """Map a segment's file for reading; a memory view of it."""
+    name = os.path.join(path, f"{number:06d}", "data.mdb")
+    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if os.fstat(fd).st_size < 4 * 4096:
+            raise EngineError(f"{name} is too short for a segment")
+        return mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+    finally:
+        os.close(fd)
+
+
+cdef int _raise_finding(cc_audit *found, uint64_t after) except -1:
+    raise JournalCorrupt(found.bad_seq if found.bad_seq else after + 1, found.finding.decode())
+
+
+cdef int _open_one(cc_journal *j, uint32_t number, bint writable, cc_segment **out) except -1:
+    cdef cc_segment *segment = <cc_segment*>calloc(1, sizeof(cc_segment))
+    cdef cc_fault fault
+    cdef int rc
+    if segment == NULL:
+        raise MemoryError
+    memset(&fault, 0, sizeof(fault))
+    rc = segment_open(segment, j.path, number, writable, &fault)
+    if rc == 0:
+        mdb.env_set_assert(segment.env, lmdb_assertion)
+        rc = segment_bounds(segment, &fault)
+    if rc != 0:
+        segment_close(segment)
+        free(segment)
+        journal_raise(rc, fault.what, 0)
+    out[0] = segment
+    return 0
+
+
+cdef int _open_sealed(cc_journal *j, path, uint32_t number) except -1:
+    """A segment before the last one with blocks: its meta pages, its ends."""
+    cdef const uint8_t[::1] file = _map(path, number)
+    cdef cc_audit found
+    cdef cc_segment *segment
+    if audit_meta(&file[0], file.shape[0], &found) != 0:
+        _raise_finding(&found, j.last_seq)
+    _open_one(j, number, False, &segment)
+    j.segment[j.count] = segment
+    j.count += 1
+    j.sealed_bytes += segment.bytes
+    if segment.first_seq != j.last_seq + 1:
+        raise JournalCorrupt(j.last_seq + 1, "gap in the sequence between two segments")
+    j.last_seq = segment.last_seq
+    return 0
+
+
+cdef int _check_head(cc_journal *j, const uint8_t *orphan, uint64_t length) except -1:
+    """The newest block must be sound. Append what a torn commit has left behind it."""
+    cdef cc_reader r
+    cdef const uint8_t *block
+    cdef size_t size
+    cdef uint64_t bad = j.last_seq
+    cdef uint8_t chain[32]
+    cdef iovec part[4]
+    cdef void *sha = sha256_new()
+    cdef int rc = 0
+    memset(chain, 0, 32)
+    memset(part, 0, sizeof(part))
+    reader_open(&r, j)
+    if j.last_seq != 0:
+        rc = reader_seek(&r, j.last_seq, &block, &size)
+        if rc == 0:
+            rc = block_check(block, size, 0, NULL, sha, &bad)
+            r.finding = block_finding(rc)
+            memcpy(chain, block_trailer(block).chain, 32)
+    reader_close(&r)
+    if rc == 0 and orphan != NULL and j.writable:
+        part[0].iov_base = <void*>orphan
+        part[0].iov_len = length
+        if block_check(orphan, length, j.last_seq + 1, chain, sha, &bad) == BLOCK_OK:
+            if journal_append(j, <const cc_block_header*>orphan, part) != 0:
+                cc_fatal(j.fault.what, j.fault.rc)
+    sha256_free(sha)
+    if rc != 0:
+        raise JournalCorrupt(bad, (<bytes>r.finding).decode() if r.finding else "unreadable")
+    return 0
+
+
+cdef int _open_live(cc_journal *j, path, uint32_t number) except -1:
+    """The segment written to: every page of it. What is found is on the disk when this returns."""
+    cdef const uint8_t[::1] file = _map(path, number)
+    cdef cc_audit found
+    cdef cc_segment *segment
+    cdef int rc
+    with nogil:
+        rc = audit_tree(&file[0], file.shape[0], &found)
+    if rc != 0:
+        _raise_finding(&found, j.last_seq)
+    _open_one(j, number, j.writable, &segment)
+    j.segment[j.count] = segment
+    j.count += 1
+    if segment.first_seq != 0:
+        if segment.first_seq != j.last_seq + 1:
+            raise JournalCorrupt(j.last_seq + 1, "gap in the sequence between two segments")
+        j.last_seq = segment.last_seq
+    if j.writable:
+        # A process killed while it synced may have left a commit in the page cache only.
+        rc = mdb.env_sync(segment.env, 1)
+        if rc == 0:
+            rc = sync_directory(j.path)
+        if rc != 0:
+            journal_raise(rc, b"syncing the journal", 0)
+    # An unaligned pointer is a block inside a page: copy it to where it can be read as a struct.
+    aligned = bytes(<const uint8_t[:found.orphan_length]>found.orphan) if found.orphan else b""
+    _check_head(j, <const uint8_t*>aligned if found.orphan else NULL, found.orphan_length)
+    return 0
+
+
+cdef int _blocks_in(path, uint32_t number, uint64_t last_seq) except -1:
+    """Whether a segment holds blocks: 0 or 1."""
+    cdef const uint8_t[::1] file = _map(path, number)
+    cdef cc_audit found
+    if audit_meta(&file[0], file.shape[0], &found) != 0:
+        _raise_finding(&found, last_seq)
+    return found.blocks != 0
+
+
+cdef int journal_open(
+    cc_journal *j, object data_dir, uint64_t segment_bytes, uint64_t bytes_max, bint writable,
+) except -1:
+    path = os.path.abspath(os.path.join(os.fsdecode(data_dir), "journal"))
+    cdef bytes encoded = os.fsencode(path)
+    cdef cc_segment *next
+    if len(encoded) > SEGMENT_PATH - 64:
+        raise EngineError(f"{path}: path too long")
+    memset(j, 0, sizeof(cc_journal))
+    pthread_mutex_init(&j.making, NULL)
+    memcpy(j.path, <const char*>encoded, len(encoded))
+    j.segment_bytes = max(segment_bytes or SEGMENT_BYTES_DEFAULT, <uint64_t>SEGMENT_BYTES_MIN)
+    j.bytes_max = bytes_max
+    j.writable = writable
+    try:
+        numbers = _numbers(path, writable)
+        # The last segment may be one made ahead: empty, after the one written to.
+        live = len(numbers)
+        if live > 1 and not _blocks_in(path, live, 0):
+            live -= 1
+        for number in range(1, live):
+            _open_sealed(j, path, number)
+        _open_live(j, path, live)
+        if live < len(numbers):
+            _open_one(j, live + 1, writable, &next)
+            j.next = next
+    except OSError as error:
+        journal_close(j)
+        raise EngineError(f"{path}: {error}") from error
+    except BaseException:
+        journal_close(j)
+        raise
+    return 0
+
+
+cdef void journal_close(cc_journal *j) noexcept:
+    cdef uint32_t i
+    cdef cc_segment *next = <cc_segment*>j.next
+    for i in range(j.count):
+        segment_close(j.segment[i])
+        free(j.segment[i])
+    if next != NULL:
+        segment_close(next)
+        free(next)
+    j.count = 0
+    j.next = NULL
+    pthread_mutex_destroy(&j.making)
