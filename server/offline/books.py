@@ -14,6 +14,7 @@ from server.offline import layout as at
 from server.offline.findings import Difference, demand_equal
 from server.offline.keys import Keys
 from server.offline.rows import Account, Hold, Meals, Medium, Merchant, Rules, Terminal, Undo
+from server.offline.shapes import shape
 from server.offline.weights import Weights
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     Check = Callable[["Books", Entry, Account | None], None]
 
 DAY_S: Final = 86_400
-MOVES_NOTHING: Final = frozenset(
-    (at.HOLD, at.RELEASE, at.HOLD_EXPIRED, at.HOLD_GREY, at.HOLD_RETIRED, at.TOMBSTONE)
-)
 
 
 class Books:
@@ -136,6 +134,7 @@ class Books:
         self.kinds[e.type] += 1
         self.outcomes[e.outcome] += 1
         account = self._account_of(e)
+        shape(self, e, account)
         if e.terminal:
             self._enter_terminal(e)
         elif e.prev_terminal_seq:

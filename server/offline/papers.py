@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from server.offline import layout as at
 from server.offline.findings import Difference, demand_equal
 from server.offline.rows import Account, Meals, Medium, Merchant, Rules, Terminal
+from server.offline.shapes import office_shape
 from server.offline.taps import now, refusal
 
 if TYPE_CHECKING:
     from server.offline.books import Books
     from server.offline.layout import Entry
-
-EVENT_OPEN = 1
-EVENTS_PASSWORD = (4, 5)
 
 
 # ---- terminals ----
@@ -32,6 +30,7 @@ def sign_in(books: Books, e: Entry, account: Account | None) -> None:
     if terminal is None or terminal.status != at.TS_IN_SERVICE or account is not None:
         raise Difference(e.seq, "signed in a terminal that is not in service")
     now(books, e)
+    moves_nothing(books, e)
     demand_equal(e.seq, "batch_no", e.batch_no, terminal.batch_no + 1)
     demand_equal(e.seq, "the sign-in before", e.original_seq, terminal.sign_in_seq)
     terminal.prev_batch_no, terminal.batch_no = terminal.batch_no, e.batch_no
@@ -45,8 +44,15 @@ def sign_off(books: Books, e: Entry, account: Account | None) -> None:
         refusal(books, e, account)
         return
     now(books, e)
+    moves_nothing(books, e)
     demand_equal(e.seq, "batch_no", e.batch_no, books.terminals[e.terminal].batch_no)
-    demand_equal(e.seq, "amount and wallets", (e.amount, e.debit_wallet, e.credit_wallet), (0,) * 3)
+
+
+def moves_nothing(books: Books, e: Entry) -> None:
+    """A record of the terminal itself: its merchant, no money."""
+    demand_equal(e.seq, "merchant", e.merchant, books.terminals[e.terminal].merchant)
+    money = (e.amount, e.debit_after, e.credit_after, e.debit_wallet, e.credit_wallet)
+    demand_equal(e.seq, "amount, balances and wallets", money, (0,) * 5)
 
 
 def pin_check(books: Books, e: Entry, account: Account | None) -> None:
@@ -56,8 +62,11 @@ def pin_check(books: Books, e: Entry, account: Account | None) -> None:
     if e.outcome != at.APPROVED:
         refusal(books, e, account)
         return
+    now(books, e)
     if not e.flags & at.F_PIN_OK or e.amount or e.debit_wallet or e.credit_wallet:
         raise Difference(e.seq, "a right password is told by PIN_OK and moves nothing")
+    told = (e.debit_after, e.credit_after)
+    demand_equal(e.seq, "ONLINE and limits", told, (account.online, 0))
 
 
 # ---- funds ----
@@ -65,7 +74,7 @@ def pin_check(books: Books, e: Entry, account: Account | None) -> None:
 
 def fund(books: Books, e: Entry, account: Account | None) -> None:
     """Top-ups, subsidies and adjustments."""
-    if e.outcome != at.EFFECT or e.reason or e.terminal:
+    if e.outcome != at.EFFECT or e.terminal:
         raise Difference(e.seq, "funds moved by something else than the office")
     now(books, e)
     system = at.SYSTEM_FIRST <= e.debit_wallet <= at.SYSTEM_LAST
@@ -90,6 +99,7 @@ def paper(books: Books, e: Entry, body: bytes) -> None:
     refused = e.type == at.DOCUMENT and e.outcome == at.DECLINED
     if e.outcome != at.EFFECT and not refused:
         raise Difference(e.seq, "a paper that is no effect")
+    office_shape(e)
     books.kinds[e.type] += 1
     books.outcomes[e.outcome] += 1
     account = books.accounts.get(e.account)
@@ -103,23 +113,21 @@ def paper(books: Books, e: Entry, body: bytes) -> None:
 
 def account_row(books: Books, e: Entry, body: bytes) -> None:
     """Opens an account, or changes its status, limits or password."""
-    tag, salt, version, day, meal, status, flags, fails, kid, kind, event, spare = (
+    tag, salt, version, day, meal, status, flags, fails, kid, kind, _event, spare = (
         at.ACCOUNT_BODY.unpack(body)
     )
     account = books.accounts.get(e.account)
     if any(spare) or e.account == 0:
         raise Difference(e.seq, "an account's paper with bytes that should be zero")
-    if (account is None) != (event == EVENT_OPEN):
-        raise Difference(e.seq, "an account opened twice, or changed before it was opened")
     if account is None:
         account = books.accounts[e.account] = Account()
-    elif event not in EVENTS_PASSWORD:
-        kept = (account.pin_tag, account.pin_salt, account.pin_version, account.pin_fails)
-        demand_equal(e.seq, "the password", (tag, salt, version, fails), kept)
+        demand_equal(e.seq, "pin_version and pin_fails", (version > 1, fails), (False, 0))
+    elif version == account.pin_version:
+        kept = (account.pin_tag, account.pin_salt, account.pin_fails)
+        demand_equal(e.seq, "the password and its tries", (tag, salt, fails), kept)
     else:
-        demand_equal(e.seq, "pin_version", version, account.pin_version + 1)
-    if event in (EVENT_OPEN, *EVENTS_PASSWORD) and fails:
-        raise Difference(e.seq, "a new password with wrong tries")
+        after = (account.pin_version + 1, 0)
+        demand_equal(e.seq, "pin_version and pin_fails", (version, fails), after)
     account.day_limit, account.meal_limit = day, meal
     account.status, account.flags, account.pin_fails = status, flags, fails
     account.pin_tag, account.pin_salt = tag, salt
@@ -191,7 +199,8 @@ def rules_row(books: Books, e: Entry, body: bytes) -> None:
 def meals_row(books: Books, e: Entry, body: bytes) -> None:
     """New meal periods, from the next block on."""
     meals = Meals.read(body)
-    demand_equal(e.seq, "the meals' version", meals.version, books.rule_version + 1)
+    if meals.version - books.rule_version not in (0, 1):
+        raise Difference(e.seq, f"the meals' version is {meals.version}")
     books.next_meals = meals
     books.rule_version = meals.version
     books.weights.rules.add(2)
@@ -204,6 +213,9 @@ def document(books: Books, e: Entry, body: bytes) -> None:
         raise Difference(e.seq, "a document outside the payload, or bytes that should be zero")
     if effects > e.seq or e.part != e.parts:
         raise Difference(e.seq, "a document stands last of its command")
+    key = e.batch_no | e.terminal_seq << 32
+    if e.flags & at.F_KEY_IS_REQUEST and key != int.from_bytes(request_id[8:], "little"):
+        raise Difference(e.seq, "the record's key is not its request's")
     if request_id in books.request_rows:
         raise Difference(e.seq, "a request_id decided twice")
     row = books.request_next

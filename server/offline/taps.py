@@ -73,6 +73,8 @@ def refusal(books: Books, e: Entry, account: Account | None) -> None:
     if e.type in SAYS_NO_AMOUNT and e.aux:
         raise Difference(e.seq, "an amount asked where none is sent")
     now(books, e)
+    if e.terminal and e.merchant != books.terminals[e.terminal].merchant:
+        raise Difference(e.seq, "a refusal names another merchant than its terminal's")
     online = account.online if account else 0
     if e.debit_after != online:
         demand_equal(e.seq, "ONLINE", e.debit_after, online)
@@ -164,7 +166,7 @@ def purchase(books: Books, e: Entry, account: Account | None) -> None:
     if e.outcome != at.APPROVED:
         refusal(books, e, account)
         return
-    if account is None or e.reason or not 1 <= e.part <= e.parts <= 2:
+    if account is None or e.parts > 2:
         raise Difference(e.seq, "an approved purchase without account, or of too many parts")
     now(books, e)
     if e.part == 1:
@@ -197,7 +199,7 @@ def hold(books: Books, e: Entry, account: Account | None) -> None:
     if e.outcome != at.APPROVED:
         refusal(books, e, account)
         return
-    if account is None or e.reason:
+    if account is None:
         raise Difference(e.seq, "an approved hold without account")
     now(books, e)
     category = usable(books, e, account, at.C_HOLD)

@@ -70,7 +70,7 @@ def capture(books: Books, e: Entry, account: Account | None) -> None:
         refusal(books, e, account)
         return
     hold = the_hold(books, e)
-    if account is None or e.reason:
+    if account is None:
         raise Difference(e.seq, "an approved capture without account")
     late = hold.state == at.EXPIRED
     demand_equal(e.seq, "LATE and FORCED", e.flags & (at.F_LATE | at.F_FORCED) != 0, late)
@@ -103,6 +103,8 @@ def free(books: Books, e: Entry, account: Account | None) -> None:
     if account is None or hold.state == at.EXPIRED:
         raise Difference(e.seq, "freed a hold that had expired")
     give_back(books, e, account, hold)
+    if e.type == at.RELEASE and e.aux and not e.flags & at.F_BY_COUNTER:
+        raise Difference(e.seq, "a release with an amount asked")
     no_wallets(e)
     close_hold(books, hold)
 
@@ -164,7 +166,7 @@ def reversal(books: Books, e: Entry, account: Account | None) -> None:
     if e.outcome != at.APPROVED:
         refusal(books, e, account)
         return
-    if account is None or e.reason:
+    if account is None:
         raise Difference(e.seq, "an approved reversal without account")
     undo = undo_of(books, e)
     if e.original_seq in books.holds:
@@ -196,7 +198,7 @@ def refund(books: Books, e: Entry, account: Account | None) -> None:
     if e.outcome != at.APPROVED:
         refusal(books, e, account)
         return
-    if account is None or e.reason or account.status == at.AS_CLOSED:
+    if account is None or account.status == at.AS_CLOSED:
         raise Difference(e.seq, "an approved refund without account, or to a closed one")
     now(books, e)
     original = original_of(books, e)
@@ -231,8 +233,12 @@ def refund_fits(books: Books, e: Entry, original: Entry, refunded: int) -> None:
 
 def tombstone(books: Books, e: Entry, account: Account | None) -> None:
     """Remembers a reversal that overtook its original; the original's key is set with its own."""
-    if e.outcome != at.APPROVED or account is not None or e.reason:
-        raise Difference(e.seq, "a tombstone that is refused or has an account")
+    if e.outcome != at.APPROVED:
+        refusal(books, e, account)
+        return
+    if account is not None:
+        raise Difference(e.seq, "a tombstone that has an account")
     now(books, e)
+    demand_equal(e.seq, "merchant", e.merchant, books.terminals[e.terminal].merchant)
     demand_equal(e.seq, "amount and balances", (e.amount, e.debit_after), (0, 0))
     no_wallets(e)

@@ -124,12 +124,16 @@ class Walk:
         books, area = self.books, block.area
         seq = block.header.first_seq
         part = parts = 0
+        key = (0, 0)
         for entry in map(at.Entry._make, at.RECORD.iter_unpack(area)):
             if entry.seq != seq:
                 raise Difference(seq, "a record out of sequence")
             part = 1 if part == parts else part + 1
             if part == 1:
                 parts = entry.parts
+                key = (entry.batch_no, entry.terminal_seq)
+            elif key != (entry.batch_no, entry.terminal_seq):
+                raise Difference(seq, "parts of one command with different keys")
             if entry.part != part or entry.parts != parts or not parts:
                 raise Difference(seq, "the parts of a command are not neighbours")
             if entry.type < at.ACCOUNT:
