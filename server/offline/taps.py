@@ -174,8 +174,10 @@ def purchase(books: Books, e: Entry, account: Account | None) -> None:
         subsidy = account.subsidy if category & at.C_SUBSIDY else 0
         if account.online < 0:
             raise Difference(e.seq, "approved on an account in debt")
-        books.sale = (e.seq, 0, subsidy, *used(books, account))
-    first, given, subsidy, day, meal = books.sale
+        books.sale = (e.flags, 0, subsidy, *used(books, account))
+    flags, given, subsidy, day, meal = books.sale
+    if e.flags != flags:
+        raise Difference(e.seq, "the parts of a purchase have different flags")
     total = given + e.amount
     if e.part == e.parts:
         asked_and_given(e, total, account.online - account.held + subsidy)
@@ -191,7 +193,7 @@ def purchase(books: Books, e: Entry, account: Account | None) -> None:
     books.movement(e)
     if e.debit_wallet == at.SUBSIDY and account.subsidy < 0:
         raise Difference(e.seq, "SUBSIDY below zero")
-    books.sale = (first, total, subsidy, day, meal)
+    books.sale = (flags, total, subsidy, day, meal)
 
 
 def hold(books: Books, e: Entry, account: Account | None) -> None:
