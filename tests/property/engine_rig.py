@@ -100,6 +100,9 @@ class EngineRig(Rig):
                 path.rmdir() if path.is_dir() else path.unlink()
         self.open()
 
+    def checkpoint(self):
+        self.engine.checkpoint()
+
     def close(self):
         if self.engine is not None:
             self.shut()
