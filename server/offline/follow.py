@@ -1,0 +1,245 @@
+"""campuscard follow: copies a running server's journal, block by block, into a directory.
+
+Every block is checked against the chain before it is written, and written durably before the next
+one is asked for, so that the copy is right whenever it is looked at and goes on where it stopped.
+The same command is the backup, the mirror on another machine and the auditor's copy.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from campuscard.v1 import ops_service_pb2 as pb
+from campuscard.v1 import ops_service_pb2_grpc as pb_grpc
+from server.offline.copies import make_copy, open_copy
+from server.offline.files import DirectoryError
+from server.offline.identity import NAME, SEGMENT_BYTES, provisional, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from server.offline.copies import Copy
+
+    Progress = Callable[[int, int], None]
+    """Called with (seq copied, head of the source)."""
+    Stop = Callable[[], bool]
+    """Asked after every message: True ends the following."""
+
+MESSAGE_BYTES_MAX: Final = 8 << 20
+CONNECT_S: Final = 10
+RETRY_FIRST_S: Final = 1
+RETRY_LAST_S: Final = 30
+FLEETING: Final = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED))
+
+
+class FollowError(Exception):
+    """The source cannot be followed: another journal, or a call that fails for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowResult:
+    """What was copied."""
+
+    directory: str
+    from_seq: int
+    """Newest seq the copy had before."""
+    last_seq: int
+    head_seq: int
+    """Newest seq of the source when it was last heard."""
+    blocks: int
+    size_bytes: int
+    seconds: float
+    chain: bytes
+    provisional: bool
+    """The copy does not know its key yet: `restore` asks for the key file."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the copy has all the source had."""
+        return self.last_seq >= self.head_seq
+
+
+@dataclass(slots=True)
+class Copied:
+    """Counts while following."""
+
+    blocks: int = 0
+    size_bytes: int = 0
+    head_seq: int = 0
+
+
+def run(
+    address: str,
+    directory: Path,
+    *,
+    identity: Path | None = None,
+    segment_bytes: int = SEGMENT_BYTES,
+    stop_at_head: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> FollowResult:
+    """Copy the journal of a running server.
+
+    Args:
+        address: HOST:PORT of the server.
+        directory: the copy; made when it is new, continued when it is one.
+        identity: the source's identity file, for a new copy. Without it the copy learns its key
+            when it is restored.
+        segment_bytes: size of a new copy's segments, unless the identity says it.
+        stop_at_head: end at the head as it stands now; else go on, and come back after breaks.
+        progress: called after every message.
+        stop: asked after every message.
+        sleep: how to wait between two tries.
+
+    Raises:
+        FollowError: the source is another campus or cannot be followed.
+        DirectoryBusy: another process works on the copy.
+        JournalCorrupt: what came, or what the copy holds, fails a check.
+    """
+    began = time.monotonic()
+    with grpc.insecure_channel(
+        address, options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
+    ) as channel:
+        stub = pb_grpc.OpsServiceStub(channel)
+        head = first_head(stub, address)
+        prepare(directory, head, identity, segment_bytes)
+        with open_copy(directory) as copy:
+            start = copy.last_seq
+            check_same_journal(stub, copy, head)
+            copied = Copied(head_seq=head.acknowledged_seq)
+            keep_following(
+                stub, copy, copied, stop_at_head=stop_at_head, progress=progress, stop=stop,
+                sleep=sleep,
+            )  # fmt: skip
+            return FollowResult(
+                directory=str(directory),
+                from_seq=start,
+                last_seq=copy.last_seq,
+                head_seq=copied.head_seq,
+                blocks=copied.blocks,
+                size_bytes=copied.size_bytes,
+                seconds=time.monotonic() - began,
+                chain=copy.last_chain,
+                provisional=not read(directory).has_key,
+            )
+
+
+def first_head(stub: pb_grpc.OpsServiceStub, address: str) -> pb.GetHeadResponse:
+    """Ask where the source stands.
+
+    Raises:
+        FollowError: it does not answer.
+    """
+    try:
+        return stub.GetHead(pb.GetHeadRequest(), timeout=CONNECT_S, wait_for_ready=True)
+    except grpc.RpcError as error:
+        raise FollowError(f"{address}: {words(error)}") from error
+
+
+def code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """Return a failed call's status; the types do not say that every one has it."""
+    code: Callable[[], grpc.StatusCode] | None = getattr(error, "code", None)
+    return code() if code is not None else grpc.StatusCode.UNKNOWN
+
+
+def words(error: grpc.RpcError) -> str:
+    """Return a call's failure for a person."""
+    details: Callable[[], str] | None = getattr(error, "details", None)
+    return f"{code_of(error).name}: {details() if details is not None else error}"
+
+
+def prepare(
+    directory: Path, head: pb.GetHeadResponse, identity: Path | None, segment_bytes: int
+) -> None:
+    """Make a new copy, or see that an old one is of the same kind.
+
+    Raises:
+        DirectoryError: the identity given is none, or of a directory of another kind.
+    """
+    if (directory / NAME).exists():
+        known = read(directory)
+    else:
+        known = read(identity) if identity else provisional(head.test, segment_bytes)
+        make_copy(directory, known.pack())
+    if known.test != head.test:
+        raise DirectoryError("a test directory and a real one do not go together")
+
+
+def check_same_journal(stub: pb_grpc.OpsServiceStub, copy: Copy, head: pb.GetHeadResponse) -> None:
+    """See that the source's journal is the copy's, by the chain hash where the copy ends.
+
+    Raises:
+        FollowError: it is another one, or older than the copy.
+    """
+    last = copy.last_seq
+    if last == 0:
+        return
+    if last > head.acknowledged_seq:
+        raise FollowError(
+            f"the copy is at seq {last}, the source only at {head.acknowledged_seq}: "
+            "it was restored from something older, or is another campus"
+        )
+    try:
+        answer = next(iter(stub.Follow(pb.FollowRequest(from_seq=last, stop_at_head=True))))
+    except grpc.RpcError as error:
+        raise FollowError(words(error)) from error
+    mine = copy.blocks(last)[0]
+    if answer.blocks[0] != mine:
+        raise FollowError(f"the source has another block at seq {last}: it is another journal")
+
+
+def keep_following(
+    stub: pb_grpc.OpsServiceStub,
+    copy: Copy,
+    copied: Copied,
+    *,
+    stop_at_head: bool,
+    progress: Progress | None,
+    stop: Stop | None,
+    sleep: Callable[[float], None],
+) -> None:
+    """Follow, and come back after breaks unless it ends at the head."""
+    wait_s = RETRY_FIRST_S
+    while True:
+        before = copied.blocks
+        try:
+            for answer in answers(stub, copy.last_seq + 1, stop_at_head=stop_at_head):
+                take(copy, copied, answer)
+                if progress is not None:
+                    progress(copy.last_seq, copied.head_seq)
+                if stop is not None and stop():
+                    return
+        except grpc.RpcError as error:
+            if stop_at_head or code_of(error) not in FLEETING:
+                raise FollowError(words(error)) from error
+        if stop_at_head or (stop is not None and stop()):
+            return
+        wait_s = RETRY_FIRST_S if copied.blocks > before else min(2 * wait_s, RETRY_LAST_S)
+        sleep(wait_s)
+
+
+def answers(
+    stub: pb_grpc.OpsServiceStub, from_seq: int, *, stop_at_head: bool
+) -> Iterator[pb.FollowResponse]:
+    """Open a stream; leaving it early ends the call."""
+    call = stub.Follow(pb.FollowRequest(from_seq=from_seq, stop_at_head=stop_at_head))
+    try:
+        yield from call
+    finally:
+        call.cancel()
+
+
+def take(copy: Copy, copied: Copied, answer: pb.FollowResponse) -> None:
+    """Check and write the blocks of one message; each is durable before the next."""
+    for block in answer.blocks:
+        copy.append(block)
+        copied.blocks += 1
+        copied.size_bytes += len(block)
+    copied.head_seq = max(copied.head_seq, answer.head_seq)
+    copy.prepare()
