@@ -16,7 +16,9 @@ cdef extern from "atomics.h" nogil:
     bint cas_pointer "cc_cas_pointer"(void **p, void **expected, void *v) noexcept
     void fence "cc_fence"() noexcept
     int64_t monotonic_ns "cc_monotonic_ns"() noexcept
+    void sleep_ns "cc_sleep_ns"(int64_t ns) noexcept
     int64_t realtime_us "cc_realtime_us"() noexcept
+    void cpu_pause "cc_cpu_pause"() noexcept
     void prefetch "cc_prefetch"(const void *p) noexcept
 
     ctypedef struct cc_bell:

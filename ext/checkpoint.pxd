@@ -1,5 +1,7 @@
 """Checkpoints: changed rows into state/, a chunk between two blocks, written by another thread.
 
+That thread does all slow writing beside the sequencer's: it also makes the journal's next segment.
+
 A checkpoint is fuzzy: it starts at a seq, and each page it copies is as of the block before it was
 copied. A start from it redoes every record after that seq; records carry after-images, so the rows
 that were ahead end where they were.
@@ -8,6 +10,7 @@ that were ahead end where they were.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from ext.atomics cimport cc_bell, load32, load64
+from ext.journal cimport cc_journal
 from ext.pages cimport cc_page
 from ext.state cimport cc_state, cc_state_meta
 from ext.tables cimport cc_tables
@@ -44,7 +47,9 @@ ctypedef struct cc_checkpoint:
     uint64_t complete_count
     uint32_t hurry               # nobody is served meanwhile: do not pace
     uint32_t failed              # LMDB's code; state/ is left alone until the next start
+    uint32_t prepare             # the journal wants its next segment made
     uint32_t stop
+    cc_journal *journal
     const uint64_t *acknowledged  # nothing newer than this is written
     cc_bell bell                 # wakes the checkpointer
     cc_bell *sequencer           # wakes the sequencer

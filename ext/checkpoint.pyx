@@ -5,12 +5,13 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from ext.atomics cimport (
-    add32, bell_arm, bell_disarm, bell_ring, bell_wait, load32, load64, monotonic_ns, store32,
-    store64,
+    add32, bell_arm, bell_disarm, bell_ring, bell_wait, load32, load64, monotonic_ns, sleep_ns,
+    store32, store64, swap32,
 )
 from ext.checkpoint cimport (
     CC_CHUNKS, CC_CHUNK_PAGES, CC_CHUNK_SCAN, cc_checkpoint, cc_chunk,
 )
+from ext.journal cimport journal_prepare
 from ext.pages cimport (
     cc_page, counts_take, page_copy, page_count, page_rows, page_seal, page_take_dirty,
 )
@@ -21,12 +22,6 @@ from ext.tables cimport cc_tables
 cdef enum:
     PAUSE_MAX_NS = 20000000      # between chunks, so that the journal's syncs find the disk free
     ACKNOWLEDGED_POLL_NS = 1000000
-
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    int nanosleep(const timespec *wanted, timespec *left)
 
 
 cdef int checkpoint_open(cc_checkpoint *cp, uint64_t every) except -1:
@@ -114,12 +109,6 @@ cdef void checkpoint_copy(cc_checkpoint *cp, cc_tables *t) noexcept nogil:
 
 # ---- the checkpointer's thread ----
 
-cdef void pause(int64_t ns) noexcept nogil:
-    cdef timespec wanted
-    wanted.tv_sec, wanted.tv_nsec = 0, ns
-    nanosleep(&wanted, NULL)
-
-
 cdef int write_chunk(cc_checkpoint *cp, cc_chunk *chunk) noexcept nogil:
     """Make a chunk durable, and with the last one the checkpoint. LMDB's code, 0 good."""
     cdef uint32_t i
@@ -127,7 +116,7 @@ cdef int write_chunk(cc_checkpoint *cp, cc_chunk *chunk) noexcept nogil:
     while load64(cp.acknowledged) < chunk.seq:
         if load32(&cp.stop) != 0:
             return 0
-        pause(ACKNOWLEDGED_POLL_NS)
+        sleep_ns(ACKNOWLEDGED_POLL_NS)
     for i in range(chunk.n):
         page_seal(&chunk.page[i], <uint32_t>(chunk.key[i] >> 32), <uint32_t>chunk.key[i])
     if chunk.n != 0:
@@ -156,10 +145,13 @@ cdef void checkpoint_run(cc_checkpoint *cp) noexcept nogil:
     cdef int64_t began, took
     cdef int rc
     while load32(&cp.stop) == 0:
+        if swap32(&cp.prepare, 0) != 0:
+            # Without room for one the append that needs it says so; the space alarm came before.
+            journal_prepare(cp.journal)
         chunk = &cp.chunk[at]
         if load32(&chunk.full) == 0:
             bell_arm(&cp.bell)
-            if load32(&chunk.full) == 0 and load32(&cp.stop) == 0:
+            if load32(&chunk.full) == 0 and load32(&cp.stop) == 0 and load32(&cp.prepare) == 0:
                 bell_wait(&cp.bell, -1)
             bell_disarm(&cp.bell)
             continue
@@ -174,4 +166,4 @@ cdef void checkpoint_run(cc_checkpoint *cp) noexcept nogil:
         bell_ring(cp.sequencer)
         at = (at + 1) % CC_CHUNKS
         if load32(&cp.hurry) == 0:
-            pause(min(took, <int64_t>PAUSE_MAX_NS))
+            sleep_ns(min(took, <int64_t>PAUSE_MAX_NS))

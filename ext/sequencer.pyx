@@ -1,0 +1,398 @@
+"""The sequencer's loop.
+
+One block: take what has arrived, decide each command in RAM, append all records at once, let the
+answers go. Batching needs no tuning: what arrives while a block is committed makes the next one.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+
+from ext.atomics cimport (
+    bell_arm, bell_disarm, bell_ring, bell_wait, fence, load32, load64, monotonic_ns, store32,
+    store64,
+)
+from ext.blocks cimport BLOCK_OK, block_seal
+from ext.checkpoint cimport (
+    cc_checkpoint, checkpoint_can_copy, checkpoint_copy, checkpoint_start, checkpoint_wanted,
+)
+from ext.clocks cimport clock_now_us
+from ext.commands cimport (
+    CC_CF_NO_DEBITS, CC_OP_NONE, CC_OP_OFFICE, CC_PIN_MAX, CC_ST_EXPIRED, CC_ST_KEY_LOADING,
+    CC_ST_OK, CC_ST_OVERLOADED, cc_command, cc_effect, cc_reply,
+)
+from ext.decide cimport begin_block, decide, end_block, next_due_us
+from ext.digest cimport wipe
+from ext.feed cimport cc_ticket, outbox_add, outbox_release, ticket_of
+from ext.jobs cimport (
+    CC_J_BATCH, CC_J_HISTORY, CC_J_ORIGINAL, CC_J_REPLAY, cc_job, job_end, job_new, lane_empty,
+    lane_put, lane_take,
+)
+from ext.journal cimport cc_fatal, journal_append, journal_space_permille, journal_wants_next
+from ext.keys cimport find_old_batch
+from ext.records cimport CC_O_DECLINED, CC_TERMINAL_SEQ_MAX, cc_key
+from ext.ring cimport ring_advance, ring_peek
+from ext.shared cimport (
+    CC_REASONS_COUNTED, CC_SIZE_CLASSES, CC_SPACE_FULL, CC_TIME_CLASSES, cc_flight, cc_shared,
+)
+from ext.tables cimport (
+    CC_D_BLOCK_FULL, CC_D_DONE, CC_D_HISTORY, CC_D_LOAD_BATCH, CC_D_READ, CC_D_REPLAY,
+    CC_OB_FREE, CC_OB_LOADING, CC_OB_READY, CC_OLD_BATCHES, cc_old_batch, cc_tables,
+)
+
+cdef extern from "<sys/mman.h>" nogil:
+    enum:
+        PROT_READ
+        PROT_WRITE
+        MAP_PRIVATE
+        MAP_ANONYMOUS
+    void *MAP_FAILED
+    void *mmap(void *address, size_t size, int protection, int flags, int fd, long offset)
+
+cdef enum:
+    TEST_CLOCK_POLL_NS = 5000000     # a mapped clock moves without telling
+    IDLE_NS = 250000000              # look at clock and space at least so often
+    SPACE_LOOK_NS = 200000000        # between two looks at the journal's room
+
+
+# ---- deciding ----
+
+cdef bint expired(const cc_shared *s, const cc_command *c, uint32_t now_ms) noexcept nogil:
+    """Deadlines are compared by difference: 32 bits of milliseconds go round every 49 days."""
+    return c.deadline_ms != 0 and <int>(now_ms - c.deadline_ms) > 0
+
+
+cdef void forget_secrets(cc_command *c) noexcept nogil:
+    """Once decided, no password stays in the queue; an office command's memory is given back."""
+    if c.pin_len != 0:
+        wipe(c.pin, CC_PIN_MAX)
+        c.pin_len = 0
+    if c.op != CC_OP_OFFICE:
+        return
+    if c.effect != NULL:
+        wipe(c.effect, c.effects * sizeof(cc_effect))
+        free(c.effect)
+        c.effect = NULL
+    free(c.payload)
+    c.payload = NULL
+
+
+cdef cc_job *new_job(
+    cc_shared *s, cc_flight *f, cc_command *c, cc_ticket *ticket, uint32_t kind,
+) noexcept nogil:
+    """A job that leaves with the block's answers: the reader may read what the block decided."""
+    cdef cc_job *job = job_new(&s.jobs)
+    if job == NULL:
+        return NULL
+    job.kind, job.op, job.ticket = kind, c.op, ticket
+    job.as_of_seq = s.tables.applied_seq
+    job.next = NULL
+    if f.jobs_last != NULL:
+        f.jobs_last.next = job
+    else:
+        f.jobs_first = job
+    f.jobs_last = job
+    return job
+
+
+cdef bint to_reader(
+    cc_shared *s, cc_flight *f, cc_command *c, cc_ticket *ticket, int what,
+) noexcept nogil:
+    """Pass on what RAM cannot answer. False: every job is under way, the caller tries again."""
+    cdef cc_job *job
+    if what == CC_D_REPLAY:
+        job = new_job(s, f, c, ticket, CC_J_REPLAY)
+        if job != NULL:
+            job.seq = ticket.reply.record.seq
+            s.counters.replays += 1
+    elif what == CC_D_HISTORY:
+        job = new_job(s, f, c, ticket, CC_J_HISTORY)
+        if job != NULL:
+            job.seq, job.account, job.limit = ticket.reply.next_seq, c.account, c.limit
+    else:
+        job = new_job(s, f, c, ticket, CC_J_ORIGINAL)
+        if job != NULL:
+            job.command = c[0]
+            job.seq = c.original_seq
+    return job != NULL
+
+
+cdef cc_old_batch *batch_slot(cc_tables *t) noexcept nogil:
+    """A place in the cache of older batches: a free one, or the one unused for longest."""
+    cdef cc_old_batch *best = NULL
+    cdef int i
+    for i in range(CC_OLD_BATCHES):
+        if t.old_batch[i].state == CC_OB_FREE:
+            return &t.old_batch[i]
+        if t.old_batch[i].state != CC_OB_READY:
+            continue  # being read: its memory is the reader's
+        if best == NULL or t.old_batch[i].used < best.used:
+            best = &t.old_batch[i]
+    return best
+
+
+cdef void load_batch(cc_shared *s, cc_flight *f, cc_command *c, cc_reply *reply) noexcept nogil:
+    """Have the keys of reply.record's terminal and batch read, once; the caller tries again."""
+    cdef cc_tables *t = &s.tables
+    cdef uint32_t terminal = reply.record.terminal, batch_no = reply.record.batch_no
+    cdef cc_old_batch *slot
+    cdef cc_job *job
+    reply.status = CC_ST_KEY_LOADING
+    if find_old_batch(t, terminal, batch_no) != NULL:
+        return  # on its way
+    slot = batch_slot(t)
+    if slot == NULL or not batch_memory(slot):
+        return
+    job = new_job(s, f, c, NULL, CC_J_BATCH)
+    if job == NULL:
+        return
+    slot.terminal, slot.batch_no, slot.state = terminal, batch_no, CC_OB_LOADING
+    slot.used = t.blocks
+    job.seq, job.terminal, job.batch_no = t.terminal[terminal].last_seq, terminal, batch_no
+    job.keys = slot.keys
+
+
+cdef bint batch_memory(cc_old_batch *slot) noexcept nogil:
+    """Room for a batch's entries, zeroed."""
+    cdef size_t size = (CC_TERMINAL_SEQ_MAX + 1) * sizeof(cc_key)
+    if slot.keys != NULL:
+        memset(slot.keys, 0, size)
+        return True
+    slot.keys = <cc_key *>mmap(
+        NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    if slot.keys == MAP_FAILED:
+        slot.keys = NULL
+    return slot.keys != NULL
+
+
+cdef void batch_loaded(cc_shared *s, const cc_job *job) noexcept nogil:
+    cdef cc_old_batch *slot = find_old_batch(&s.tables, job.terminal, job.batch_no)
+    if slot != NULL and slot.state == CC_OB_LOADING:
+        slot.sign_in_us = job.sign_in_us
+        slot.state = CC_OB_READY
+        slot.used = s.tables.blocks
+
+
+cdef void count_outcome(cc_shared *s, const cc_reply *reply) noexcept nogil:
+    if reply.status == CC_ST_OK and reply.record.outcome == CC_O_DECLINED:
+        s.counters.declines[reply.record.reason % CC_REASONS_COUNTED] += 1
+
+
+cdef bint decide_one(cc_shared *s, cc_flight *f, cc_command *c, uint32_t now_ms) noexcept nogil:
+    """Decide one command; False: the block is full, the command waits for the next one."""
+    cdef cc_ticket *ticket = ticket_of(c)
+    cdef cc_reply *reply = &ticket.reply
+    cdef int what
+    memset(reply, 0, sizeof(cc_reply))
+    reply.token, reply.op = c.token, c.op
+    if expired(s, c, now_ms):
+        reply.status = CC_ST_EXPIRED
+        what = CC_D_DONE
+    else:
+        if s.counters.space_permille >= CC_SPACE_FULL:
+            c.flags |= CC_CF_NO_DEBITS
+        what = decide(&s.tables, &f.block, c, reply)
+        if what == CC_D_BLOCK_FULL:
+            return False
+        if what == CC_D_LOAD_BATCH:
+            load_batch(s, f, c, reply)
+        elif what != CC_D_DONE and what != CC_D_READ:
+            if to_reader(s, f, c, ticket, what):
+                forget_secrets(c)
+                return True
+            memset(reply, 0, sizeof(cc_reply))
+            reply.token, reply.op, reply.status = c.token, c.op, CC_ST_OVERLOADED
+    reply.as_of_seq = s.tables.applied_seq
+    count_outcome(s, reply)
+    s.counters.commands += 1
+    forget_secrets(c)
+    outbox_add(&f.answers, ticket)
+    return True
+
+
+cdef void decide_returned(cc_shared *s, cc_flight *f, uint32_t now_ms) noexcept nogil:
+    """What the reader has brought back: commands with their originals, keys of older batches."""
+    cdef cc_job *job = s.resume
+    s.resume = NULL
+    if job == NULL:
+        job = lane_take(&s.jobs.to_sequencer)
+    while job != NULL:
+        if job.kind == CC_J_ORIGINAL:
+            if not decide_one(s, f, &job.command, now_ms):
+                s.resume = job
+                return
+            wipe(&job.command, sizeof(cc_command))
+        elif job.kind == CC_J_BATCH:
+            batch_loaded(s, job)
+        job_end(&s.jobs, job)
+        job = lane_take(&s.jobs.to_sequencer)
+
+
+cdef bint flight_decide(cc_shared *s, cc_flight *f) noexcept nogil:
+    """Decide what has arrived up to now; False when that was nothing.
+
+    What arrives meanwhile belongs to the next block, whose time is later.
+    """
+    cdef int64_t began = monotonic_ns()
+    cdef uint64_t arrived = load64(&s.ring.tail)
+    cdef uint32_t now_ms = <uint32_t>((began - s.monotonic_base_ns) // 1000000)
+    cdef cc_command *c
+    f.block.n = f.block.payload_len = 0
+    begin_block(&s.tables, &f.block, clock_now_us(&s.clock))
+    decide_returned(s, f, now_ms)
+    while s.resume == NULL and s.ring.head < arrived:
+        c = ring_peek(&s.ring, 0)
+        if c == NULL:
+            break  # reserved, not yet published
+        if c.op != CC_OP_NONE and not decide_one(s, f, c, now_ms):
+            break
+        ring_advance(&s.ring)
+    end_block(&s.tables, &f.block)
+    s.counters.decide_ns += monotonic_ns() - began
+    return f.block.n != 0 or f.answers.n != 0 or f.jobs_first != NULL
+
+
+# ---- committing ----
+
+cdef inline uint32_t class_of(uint64_t value, uint32_t classes) noexcept nogil:
+    """Index of the power of two a value reaches: 1 -> 0, 2..3 -> 1, 4..7 -> 2."""
+    cdef uint32_t at = 0
+    while value > 1 and at < classes - 1:
+        value >>= 1
+        at += 1
+    return at
+
+
+cdef void tell_head(cc_shared *s) noexcept nogil:
+    """Publish the newest block for head(): its readers try again while the generation is odd."""
+    cdef cc_tables *t = &s.tables
+    store32(&s.generation, s.generation + 1)
+    fence()
+    s.decided_seq, s.decided_us = t.applied_seq, t.time_us
+    s.decided_date, s.decided_rules = t.business_date, t.rule_version
+    s.state_lo, s.state_hi = t.state_lo, t.state_hi
+    memcpy(s.head_chain, s.chain, 32)
+    fence()
+    store32(&s.generation, s.generation + 1)
+
+
+cdef void flight_commit(cc_shared *s, cc_flight *f) noexcept nogil:
+    """Seal the block and append it. On any doubt, stop: nobody knows what is on the disk."""
+    cdef int64_t began = monotonic_ns(), took
+    cdef int rc
+    if f.block.n == 0:
+        return
+    rc = block_seal(
+        &f.block, s.chain, s.tables.state_lo, s.tables.state_hi, s.sha, &f.trailer, f.part)
+    if rc != BLOCK_OK:
+        cc_fatal(b"sealing a block failed", rc)
+    rc = journal_append(&s.journal, &f.block.head, f.part)
+    if rc != 0:
+        cc_fatal(s.journal.fault.what, rc)
+    memcpy(s.chain, f.trailer.chain, 32)
+    tell_head(s)
+    took = monotonic_ns() - began
+    s.counters.commit_ns += took
+    s.counters.blocks += 1
+    s.counters.records += f.block.n
+    s.counters.block_sizes[class_of(f.block.n, CC_SIZE_CLASSES)] += 1
+    s.counters.commit_us[class_of(<uint64_t>(took // 1000), CC_TIME_CLASSES)] += 1
+
+
+cdef void flight_release(cc_shared *s, cc_flight *f) noexcept nogil:
+    """The block is durable: say so, let its answers go, send the reader what it may now read."""
+    cdef int64_t began = monotonic_ns()
+    cdef cc_job *job = f.jobs_first
+    cdef cc_job *next
+    if f.block.n != 0:
+        store64(&s.acknowledged_seq, f.block.head.last_seq)
+    outbox_release(&f.answers)
+    if job != NULL:
+        while job != NULL:
+            next = job.next
+            lane_put(&s.jobs.to_reader, job)
+            job = next
+        f.jobs_first = f.jobs_last = NULL
+        bell_ring(&s.reader_bell)
+    s.counters.answer_ns += monotonic_ns() - began
+
+
+# ---- the loop ----
+
+cdef bint work_waits(cc_shared *s) noexcept nogil:
+    return (
+        ring_peek(&s.ring, 0) != NULL
+        or s.resume != NULL
+        or not lane_empty(&s.jobs.to_sequencer)
+        or next_due_us(&s.tables) <= clock_now_us(&s.clock)
+    )
+
+
+cdef bint between_blocks(cc_shared *s) noexcept nogil:
+    """A step of the checkpoint, if one runs or is due; True when something was done."""
+    cdef cc_checkpoint *cp = &s.checkpoint
+    if checkpoint_wanted(cp, &s.tables):
+        checkpoint_start(cp, &s.tables, s.chain)
+    if not checkpoint_can_copy(cp):
+        return False
+    checkpoint_copy(cp, &s.tables)
+    return True
+
+
+cdef void sleep_until_work(cc_shared *s) noexcept nogil:
+    cdef int64_t wait_ns = TEST_CLOCK_POLL_NS if s.clock.test != NULL else IDLE_NS
+    cdef int64_t due_us = next_due_us(&s.tables) - clock_now_us(&s.clock)
+    if due_us < wait_ns // 1000:
+        wait_ns = max(due_us, <int64_t>1) * 1000
+    bell_arm(&s.ring.bell)
+    if not work_waits(s) and load32(&s.stop) == 0 and load32(&s.pause) == 0 \
+            and not checkpoint_can_copy(&s.checkpoint):
+        bell_wait(&s.ring.bell, wait_ns)
+    bell_disarm(&s.ring.bell)
+
+
+cdef void note_drained(cc_shared *s) noexcept nogil:
+    if load32(&s.draining) != 0 and load64(&s.ring.tail) == s.ring.head and s.jobs.busy == 0:
+        store32(&s.drained, 1)
+
+
+cdef void stand_still(cc_shared *s) noexcept nogil:
+    """While somebody reads rows: between two blocks nothing changes."""
+    while load32(&s.pause) != 0 and load32(&s.stop) == 0:
+        store32(&s.paused, 1)
+        bell_arm(&s.ring.bell)
+        if load32(&s.pause) != 0 and load32(&s.stop) == 0:
+            bell_wait(&s.ring.bell, IDLE_NS)
+        bell_disarm(&s.ring.bell)
+    store32(&s.paused, 0)
+
+
+cdef void look_at_space(cc_shared *s, int64_t now_ns) noexcept nogil:
+    if now_ns - s.space_looked_ns >= SPACE_LOOK_NS:
+        s.counters.space_permille = journal_space_permille(&s.journal)
+        s.space_looked_ns = now_ns
+        if journal_wants_next(&s.journal):
+            store32(&s.checkpoint.prepare, 1)
+            bell_ring(&s.checkpoint.bell)
+
+
+cdef void sequencer_run(cc_shared *s) noexcept nogil:
+    """Strategy `full`: a block is acknowledged at its own commit, so one is under way at a time."""
+    cdef cc_flight *f = &s.flight
+    cdef int64_t began
+    store32(&s.running, 1)
+    while load32(&s.stop) == 0:
+        stand_still(s)
+        began = monotonic_ns()
+        look_at_space(s, began)
+        if work_waits(s):
+            if flight_decide(s, f):
+                flight_commit(s, f)
+                flight_release(s, f)
+            between_blocks(s)
+            s.counters.slowest_block_ns = max(
+                s.counters.slowest_block_ns, monotonic_ns() - began)
+        elif not between_blocks(s):
+            note_drained(s)
+            sleep_until_work(s)
+    store32(&s.running, 0)

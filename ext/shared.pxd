@@ -1,0 +1,71 @@
+"""What the threads of one engine share, and who may write which part of it."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from ext.atomics cimport cc_bell
+from ext.checkpoint cimport cc_checkpoint
+from ext.clocks cimport cc_clock
+from ext.digest cimport iovec
+from ext.feed cimport cc_outbox
+from ext.jobs cimport cc_job, cc_jobs
+from ext.journal cimport cc_journal
+from ext.records cimport cc_block_trailer
+from ext.ring cimport cc_ring
+from ext.tables cimport cc_block, cc_tables
+
+cdef enum:
+    CC_REASONS_COUNTED = 256
+    CC_SIZE_CLASSES = 14         # block sizes 1, 2, 4 ... 8192
+    CC_TIME_CLASSES = 24         # commit times 1, 2, 4 ... microseconds
+    CC_SPACE_ALARM = 700         # permille of the journal's room: a flag in the stats
+    CC_SPACE_FULL = 950          # no debits from here on
+
+ctypedef struct cc_flight:       # a block on its way from decision to answer
+    cc_block block
+    cc_block_trailer trailer
+    iovec part[4]
+    cc_outbox answers            # leave when the block is acknowledged
+    cc_job *jobs_first           # for the reader, then
+    cc_job *jobs_last
+
+ctypedef struct cc_counters:     # written by the sequencer, read loosely by stats()
+    uint64_t blocks, records, replays, commands
+    uint64_t decide_ns, commit_ns, answer_ns
+    uint64_t block_sizes[CC_SIZE_CLASSES]
+    uint64_t commit_us[CC_TIME_CLASSES]
+    uint64_t declines[CC_REASONS_COUNTED]
+    int64_t slowest_block_ns     # decide to answer, since the counter was last cleared
+    uint32_t space_permille
+
+ctypedef struct cc_shared:
+    cc_tables tables             # the sequencer's; before it runs, recovery's
+    cc_ring ring                 # its bell wakes the sequencer for everything
+    cc_jobs jobs
+    cc_bell reader_bell
+    cc_clock clock
+    cc_journal journal           # the sequencer appends, everybody reads
+    cc_checkpoint checkpoint
+    cc_flight flight             # `full` has one block under way at a time
+    cc_counters counters         # the sequencer's
+    uint8_t chain[32]            # of the newest block; the sequencer's
+    uint64_t acknowledged_seq    # what is durable; who commits moves it
+    uint64_t decided_seq         # newest decided, for head()
+    int64_t decided_us           # block time of it
+    uint32_t decided_date, decided_rules
+    uint8_t head_chain[32]
+    uint64_t state_lo, state_hi  # of the newest block, for head()
+    uint32_t generation          # odd while head()'s fields change
+    uint32_t draining            # set once: front ends refuse, the sequencer empties the queue
+    uint32_t drained             # the sequencer has: nothing queued, nothing with the reader
+    uint32_t stop                # end the threads
+    uint32_t running             # the sequencer's loop is on
+    uint32_t pause, paused       # asked to stand still between two blocks; it does
+    int64_t monotonic_base_ns    # deadlines are milliseconds since then
+    void *sha                    # the sequencer's hashing context
+    cc_job *resume               # came back, found the block full
+    int64_t space_looked_ns      # when the sequencer last looked at the journal's room
+
+
+cdef cc_shared *shared_new() except NULL
+cdef int shared_open(cc_shared *s, uint32_t block_max) except -1
+cdef void shared_free(cc_shared *s) noexcept
