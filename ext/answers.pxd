@@ -1,8 +1,9 @@
 """The feed of the Python front end: tickets whose owners are asyncio futures or batches."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from ext.feed cimport cc_feed, cc_ticket
+from ext.shared cimport cc_shared
 from ext.tables cimport cc_tables
 from ext.wire_batch cimport cc_wire_batch
 from ext.wire_encode cimport WIRE_RESPONSE_MAX
@@ -27,6 +28,7 @@ cdef class Answers:
     cdef cc_ticket *take(self, object owner, uint32_t kind) except? NULL
     cdef int give_back(self, cc_ticket *ticket) except -1
     cdef int collect(self) except -1
+    cdef int abandon(self, cc_shared *s) except -1
     cdef int resolve(self, object future, cc_ticket *ticket) except -1
     cdef bytes encode(self, cc_ticket *ticket)
 
@@ -38,5 +40,8 @@ cdef class Batch:
     cdef int *reason               # why the item did not reach the queue, 0 it did
     cdef uint32_t count, left      # left: still undecided
 
+    cdef int queue(
+        self, cc_shared *s, cc_wire_batch *items, uint64_t reserved, uint32_t deadline,
+    ) except -1
     cdef int arrived(self) except -1
     cdef bytes encode(self)

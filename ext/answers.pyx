@@ -3,19 +3,36 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 
-from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
 from ext.answers cimport KIND_ACCOUNT, KIND_BATCH, KIND_HISTORY, KIND_OFFICE
-from ext.commands cimport CC_OP_GET_TRANSACTION, CC_ST_OK
-from ext.feed cimport cc_ticket, feed_close, feed_open, feed_take
+from ext.commands cimport (
+    CC_OP_GET_TRANSACTION, CC_OP_NONE, CC_ST_DRAINING, CC_ST_OK, cc_command,
+)
+from ext.feed cimport cc_ticket, feed_close, feed_open, feed_push, feed_take, ticket_of
+from ext.jobs cimport CC_J_ORIGINAL, cc_job, lane_take
+from ext.ring cimport ring_advance, ring_peek, ring_place, ring_publish
+from ext.sequencer cimport forget_secrets
+from ext.shared cimport cc_shared
 from ext.tables cimport cc_tables
 from ext.views cimport account_view, history_view, office_view, refused_view
-from ext.wire_batch cimport WIRE_RESULT_MAX, wire_put_result, wire_put_undecided
+from ext.wire_batch cimport (
+    WIRE_RESULT_MAX, cc_wire_batch, wire_batch_next, wire_put_result, wire_put_undecided,
+)
+from ext.wire_decode cimport cc_wire_error
 from ext.wire_encode cimport WIRE_RESPONSE_MAX, wire_encode, wire_encode_transaction
 
 cdef enum:
     TICKETS_PER_PART = 256
+
+
+cdef void refuse_undecided(cc_command *c) noexcept:
+    cdef cc_ticket *ticket = ticket_of(c)
+    ticket.reply.op, ticket.reply.status = c.op, CC_ST_DRAINING
+    forget_secrets(c)
+    ticket.next = NULL
+    feed_push(ticket.feed, ticket, ticket)
 
 
 cdef class Answers:
@@ -82,6 +99,27 @@ cdef class Answers:
             n += 1
         return n
 
+    cdef int abandon(self, cc_shared *s) except -1:
+        """After the threads have ended: refuse what is still queued or with the reader."""
+        cdef cc_command *c = ring_peek(&s.ring, 0)
+        cdef cc_job *job
+        while c != NULL:
+            if c.op != CC_OP_NONE:
+                refuse_undecided(c)
+            ring_advance(&s.ring)
+            c = ring_peek(&s.ring, 0)
+        for lane in range(2):
+            job = lane_take(&s.jobs.to_sequencer if lane == 0 else &s.jobs.to_reader)
+            while job != NULL:
+                if job.kind == CC_J_ORIGINAL:
+                    refuse_undecided(&job.command)
+                elif lane == 1 and job.ticket != NULL:
+                    # Replays and pages of history that the reader did not come to.
+                    job.ticket.reply.status = CC_ST_DRAINING
+                    feed_push(job.ticket.feed, job.ticket, job.ticket)
+                job = lane_take(&s.jobs.to_sequencer if lane == 0 else &s.jobs.to_reader)
+        return self.collect()
+
     cdef int resolve(self, object future, cc_ticket *ticket) except -1:
         """Set the future unless its caller has gone away: the decision stands all the same."""
         if future.done():
@@ -139,6 +177,30 @@ cdef class Batch:
         free(self.ticket)
         free(self.terminal_seq)
         free(self.reason)
+
+    cdef int queue(
+        self, cc_shared *s, cc_wire_batch *items, uint64_t reserved, uint32_t deadline,
+    ) except -1:
+        """Decode the items into the places reserved for them; those out of range are skipped."""
+        cdef cc_command *c
+        cdef cc_wire_error err
+        cdef uint32_t i
+        cdef int rc
+        for i in range(self.count):
+            c = ring_place(&s.ring, reserved, i)
+            rc = wire_batch_next(items, c, &err)
+            self.terminal_seq[i] = c.terminal_seq
+            if rc == 1:
+                c.token, c.deadline_ms = <uint64_t>&self.ticket[i], deadline
+                self.left += 1
+            else:
+                c.op = CC_OP_NONE
+                self.reason[i] = err.reason
+        # The hold for the tickets; one more so that the batch outlives its first answers.
+        Py_INCREF(self)
+        self.left += 1
+        ring_publish(&s.ring, reserved, self.count)
+        return self.arrived()
 
     cdef int arrived(self) except -1:
         """One more item is decided; with the last the answer goes and the batch's own hold ends."""
