@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from clients.admin import accounts, demo, local, merchants, operations, payments, terminals
+from clients.admin import accounts, demo, local, merchants, offline, operations, payments, terminals
 from clients.admin.console import Exit, Failure, print_json, show_failure, tr
 
 EXIT_CODES: Final = tr(
@@ -100,6 +100,33 @@ app.command(
 app.command("checkpoint", help=tr("现在写检查点。", "Write a checkpoint now."))(
     operations.checkpoint
 )
+app.command(
+    "verify",
+    help=tr("校验: 从第一条记录重算全部账目。", "Keep the books again from the first record."),
+    epilog=examples("campuscard verify", "campuscard verify var/demo/data --output json"),
+)(offline.verify)
+app.command(
+    "dump",
+    help=tr("导出日志为 JSON 行。", "Write the journal as JSON lines."),
+    epilog=examples(
+        "campuscard dump var/demo/data --from 1000 --to 1010", "campuscard dump | jq .type"
+    ),
+)(offline.dump)
+app.command(
+    "follow",
+    help=tr("跟随: 备份与镜像。", "Copy a running journal: backup and mirror."),
+    epilog=examples(
+        "campuscard follow --to mirror --identity data/campuscard",
+        "campuscard follow --to mirror --stop-at-head",
+    ),
+)(offline.follow)
+app.command(
+    "restore",
+    help=tr("恢复: 副本经校验成为可用目录。", "Make a checked copy a directory to serve from."),
+    epilog=examples(
+        "campuscard restore mirror", "campuscard restore mirror new/data --key-file campuscard.key"
+    ),
+)(offline.restore)
 app.command(
     "doctor",
     help=tr("体检: 本机与数据目录。", "Look at this machine and say what to do."),

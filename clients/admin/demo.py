@@ -17,7 +17,7 @@ import grpc.aio
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from clients.admin import local
+from clients.admin import local, offline
 from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, failure_of
 from clients.admin.child import ServerProcess
 from clients.admin.console import (
@@ -226,7 +226,7 @@ def crash(
         )
     if lost or summary["unsettled"]:
         raise Failure(tr("有答复丢失!", "Answers were lost!"), code=Exit.CHECK_FAILED)
-    local.verify_directory(directory / "data", output=output)
+    offline.verify_directory(directory / "data", output=output)
 
 
 async def lost_answers(address: str, answered: list[Receipt]) -> list[Key]:

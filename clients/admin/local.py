@@ -7,7 +7,6 @@ a function: the other commands start without them, and a broken build still has 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -298,14 +297,3 @@ def doctor(config: ConfigOption = None, output: OutputOption = Output.TEXT) -> N
         )
     if any(finding.health is Health.FAILED for finding in findings):
         raise typer.Exit(Exit.CHECK_FAILED)
-
-
-# -- offline tools --------------------------------------------------------------------------------
-
-
-def verify_directory(data: Path, *, output: Output) -> None:
-    """Walk a stopped directory's whole journal and recompute everything."""
-    run: Any = importlib.import_module("server.offline.verify").run
-    run(data)
-    if output is Output.TEXT:
-        done(tr("校验通过", "Verified"))

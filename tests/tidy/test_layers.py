@@ -14,6 +14,7 @@ VOCABULARY = {"core.catalogue", "core.ids", "core.money"}
 # Commands that work on a stopped directory, start the server, or look at the build: not over gRPC.
 OFFLINE_COMMANDS = {
     "clients/admin/local.py": {"bench", "ext", "server"},
+    "clients/admin/offline.py": {"server"},
     "clients/admin/doctor.py": {"ext"},
 }
 

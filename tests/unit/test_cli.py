@@ -58,6 +58,10 @@ def test_the_commands_promised_are_there():
         "doctor",
         "config",
         "status",
+        "verify",
+        "dump",
+        "follow",
+        "restore",
     }
     assert ("terminal", "simulate") in ALL
     assert ("demo", "load") in ALL
