@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from bisect import bisect_left
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Final, Self
 import lmdb
 
 from server.offline import layout as at
+from server.offline import trees
 from server.offline.findings import Difference
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -65,9 +68,13 @@ class Segment:
 
     name: str
     env: lmdb.Environment
-    first_key: int
-    """Last seq of its first block; 0 when it is empty."""
-    last_key: int
+    keys: array[int]
+    """Last seq of every block, as the file's tree has them."""
+
+    @property
+    def last_key(self) -> int:
+        """Last seq of its last block; 0 when it is empty."""
+        return self.keys[-1] if self.keys else 0
 
 
 class JournalFiles:
@@ -118,11 +125,13 @@ class JournalFiles:
             with reading(segment, expected) as cursor:
                 start = max(from_seq, 1).to_bytes(KEY_BYTES, "little")
                 more = cursor.set_range(start)
-                while more:
-                    key, value = cursor.item()
-                    expected = int.from_bytes(key, "little")
-                    yield expected, bytes(value)
-                    expected += 1
+                # What the file's tree has and LMDB does not give would be a missing block.
+                for wanted in segment.keys[bisect_left(segment.keys, from_seq) :]:
+                    key = int.from_bytes(cursor.key(), "little") if more else 0
+                    if key != wanted:
+                        raise Difference(expected, f"segment {segment.name}: no block {wanted}")
+                    yield key, bytes(cursor.value())
+                    expected = key + 1
                     more = cursor.next()
 
     def record(self, seq: int) -> at.Entry:
@@ -153,8 +162,14 @@ class JournalFiles:
 
 
 def open_segment(path: Path) -> Segment:
-    """Open one environment and find its bounds."""
+    """Look at one segment's file, then open it.
+
+    Raises:
+        Difference: the file is damaged.
+        DirectoryError: it is none, or cannot be opened.
+    """
     try:
+        keys = trees.check(path / "data.mdb")
         size = (path / "data.mdb").stat().st_size
         env = lmdb.open(
             str(path),
@@ -165,21 +180,9 @@ def open_segment(path: Path) -> Segment:
             create=False,
             max_readers=1,
         )
-    except (OSError, lmdb.Error) as error:
+    except (OSError, ValueError, lmdb.Error) as error:
         raise DirectoryError(f"segment {path.name} cannot be opened: {error}") from error
-    try:
-        with env.begin() as txn, txn.cursor() as cursor:
-            first = key_of(cursor) if cursor.first() else 0
-            last = key_of(cursor) if cursor.last() else 0
-    except lmdb.Error as error:
-        env.close()
-        raise Difference(0, f"segment {path.name}: {error}") from error
-    return Segment(path.name, env, first, last)
-
-
-def key_of(cursor: lmdb.Cursor) -> int:
-    """Return the key the cursor stands at."""
-    return int.from_bytes(cursor.key(), "little")
+    return Segment(path.name, env, keys)
 
 
 @contextmanager
