@@ -16,6 +16,7 @@ ctypedef struct cc_audit:
     uint64_t blocks             # in the newest tree
     uint64_t first_seq, last_seq  # only after audit_tree
     uint64_t last_page          # highest page number in use
+    bint later                  # the older meta page may be of a later commit: see orphan
     # A block beyond the newest meta page: its commit reached the disk up to the meta page's own
     # number. NULL when there is none, which is nearly always.
     const uint8_t *orphan

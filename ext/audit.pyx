@@ -108,6 +108,7 @@ cdef int audit_meta(const uint8_t *file, size_t size, cc_audit *out) noexcept no
         return _fail(out, b"number of blocks differs from the number of commits", 0)
     out.blocks = newest.main.entries
     out.last_page = newest.last_page
+    out.later = _may_be_later(other, newest)
     return 0
 
 
@@ -298,7 +299,7 @@ cdef void _find_orphan(const uint8_t *file, size_t size, cc_audit *out) noexcept
     cdef const cc_lmdb_meta *other = _other(file)
     cdef cc_block_header head
     cdef cc_walk w
-    if not _may_be_later(other, _newest(file)):
+    if not out.later:
         return
     # The meta page's own idea of the last page is two commits old when LMDB wrote it back.
     if _open_walk(&w, file, size, size // CC_PAGE - 1) != 0:

@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from ext.audit cimport audit_meta, audit_tree, cc_audit
-from ext.blocks cimport BLOCK_OK, block_check, block_finding, block_trailer
+from ext.blocks cimport BLOCK_OK, BLOCK_SYSTEM, block_check, block_finding, block_trailer
 from ext.digest cimport iovec, sha256_free, sha256_new
 from ext.journal cimport (
     SEGMENTS_MAX, cc_fatal, cc_journal, cc_reader, journal_append, journal_raise, lmdb_assertion,
@@ -81,6 +81,9 @@ cdef int _open_one(cc_journal *j, uint32_t number, bint writable, cc_segment **o
     if rc != 0:
         segment_close(segment)
         free(segment)
+        if rc < 0:
+            # LMDB's own finding: the file exists and has been looked over, so it is damage.
+            raise JournalCorrupt(j.last_seq + 1, mdb.strerror(rc).decode())
         journal_raise(rc, fault.what, 0)
     out[0] = segment
     return 0
@@ -123,15 +126,20 @@ cdef int _check_head(cc_journal *j, const uint8_t *orphan, uint64_t length) exce
             r.finding = block_finding(rc)
             memcpy(chain, block_trailer(block).chain, 32)
     reader_close(&r)
-    if rc == 0 and orphan != NULL and j.writable:
+    if rc == 0 and orphan != NULL:
         part[0].iov_base = <void*>orphan
         part[0].iov_len = length
         if block_check(orphan, length, j.last_seq + 1, chain, sha, &bad) == BLOCK_OK:
-            if journal_append(j, <const cc_block_header*>orphan, part) != 0:
+            if not j.writable:
+                # Whether it counts is settled by a start; until then nobody may say it is not there.
+                rc = BLOCK_SYSTEM
+                bad = j.last_seq + 1
+                r.finding = b"a commit cut short at its very end; the next start completes it"
+            elif journal_append(j, <const cc_block_header*>orphan, part) != 0:
                 cc_fatal(j.fault.what, j.fault.rc)
     sha256_free(sha)
     if rc != 0:
-        raise JournalCorrupt(bad, (<bytes>r.finding).decode() if r.finding else "unreadable")
+        raise JournalCorrupt(bad if bad else j.last_seq, (<bytes>r.finding).decode() if r.finding else "unreadable")
     return 0
 
 
@@ -171,7 +179,7 @@ cdef int _blocks_in(path, uint32_t number, uint64_t last_seq) except -1:
     cdef cc_audit found
     if audit_meta(&file[0], file.shape[0], &found) != 0:
         _raise_finding(&found, last_seq)
-    return found.blocks != 0
+    return found.blocks != 0 or found.later
 
 
 cdef int journal_open(

@@ -11,10 +11,12 @@ from posix.types cimport off_t
 from posix.unistd cimport close, fsync, rmdir, unlink
 
 from ext.lmdb09 cimport (
-    MDB_FIRST, MDB_INTEGERKEY, MDB_LAST, MDB_MAPASYNC, MDB_NOLOCK, MDB_NOMETASYNC, MDB_NOSYNC,
+    MDB_CORRUPTED, MDB_FIRST, MDB_INTEGERKEY, MDB_LAST, MDB_MAPASYNC, MDB_NOLOCK, MDB_NOMETASYNC,
+    MDB_NOSYNC,
     MDB_NOTFOUND, MDB_NOTLS, MDB_RDONLY, MDB_WRITEMAP, MDB_cursor, MDB_dbi, MDB_env, MDB_envinfo,
     MDB_txn, MDB_val, mdb,
 )
+from ext.records cimport cc_block_header
 
 
 cdef extern from "<unistd.h>" nogil:
@@ -252,25 +254,36 @@ cdef void segment_close(cc_segment *segment) noexcept nogil:
 
 # ---- looking into one ----
 
+cdef int _last_seq(const MDB_val *key, const MDB_val *value, uint64_t *last) noexcept nogil:
+    """The key of a block, which its header must repeat."""
+    cdef cc_block_header head
+    if key.mv_size != 8 or value.mv_size < sizeof(head):
+        return MDB_CORRUPTED
+    memcpy(last, key.mv_data, 8)
+    memcpy(&head, value.mv_data, sizeof(head))
+    return 0 if head.last_seq == last[0] and head.first_seq <= last[0] else MDB_CORRUPTED
+
+
 cdef int segment_bounds(cc_segment *segment, cc_fault *fault) noexcept nogil:
     cdef MDB_txn *txn = NULL
     cdef MDB_cursor *cursor = NULL
     cdef MDB_val key, value
-    cdef uint64_t first, last
+    cdef cc_block_header head
+    cdef uint64_t last = 0
     cdef int rc = mdb.txn_begin(segment.env, NULL, MDB_RDONLY, &txn)
     if rc != 0:
         return fault_set(fault, b"reading a journal segment", rc)
     rc = mdb.cursor_open(txn, segment.dbi, &cursor)
     if rc == 0:
         rc = mdb.cursor_get(cursor, &key, &value, MDB_LAST)
-    if rc == 0 and key.mv_size == 8:
-        memcpy(&last, key.mv_data, 8)
+    if rc == 0:
+        rc = _last_seq(&key, &value, &last)
+    if rc == 0:
         rc = mdb.cursor_get(cursor, &key, &value, MDB_FIRST)
-        if rc == 0 and key.mv_size == 8 and value.mv_size >= 40:
-            # first_seq of the block's header
-            memcpy(&first, <char*>value.mv_data + 24, 8)
-            segment.first_seq = first
-            segment.last_seq = last
+    if rc == 0 and value.mv_size >= sizeof(cc_block_header):
+        memcpy(&head, value.mv_data, sizeof(head))
+        segment.first_seq = head.first_seq
+        segment.last_seq = last
     if cursor != NULL:
         mdb.cursor_close(cursor)
     mdb.txn_abort(txn)

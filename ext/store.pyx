@@ -1,6 +1,7 @@
 """The data directory and the key file: making, locking, reading (see store.pxd)."""
 
 import fcntl
+import mmap
 import os
 import secrets
 import stat
@@ -10,6 +11,7 @@ from ext.errors import DirectoryBusy, EngineError, KeyMismatch
 
 from libc.string cimport memcmp, memcpy, memset
 
+from ext.audit cimport audit_meta, cc_audit
 from ext.digest cimport crc32c, key_check_value, wipe
 from ext.records cimport CC_FORMAT, CC_MIN_READER, cc_rules_body
 from ext.segments cimport SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, cc_fault, segment_create
@@ -36,6 +38,20 @@ def _sync_directory(path):
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _make_directories(path):
+    """Make a directory and what leads to it, and make sure that the names are on the disk.
+
+    Also the names that are there already: an interrupted init may have left them in memory only.
+    """
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    while path != os.path.dirname(path):
+        path = os.path.dirname(path)
+        try:
+            _sync_directory(path)
+        except PermissionError:
+            return      # not ours: it was there before us
 
 
 def _write_whole(path, data):
@@ -110,6 +126,9 @@ cdef int store_lock(object data_dir, cc_identity *identity) except -1:
     fd = _lock(data_dir)
     try:
         _identity_read(data_dir, identity)
+        # An init killed at its end may have left the identity's name in memory only. What is
+        # promised from now on must not rest on that.
+        _sync_directory(data_dir)
     except BaseException:
         os.close(fd)
         raise
@@ -157,7 +176,7 @@ cdef int store_key(
     _outside(path, os.fsdecode(data_dir))
     try:
         _key_read(path, &file)
-        if memcmp(file.check, identity.key_check, 16) != 0:
+        if memcmp(file.check, identity.key_check, 16) != 0 or file.key_id != identity.key_id:
             raise KeyMismatch(f"{path} is the key of another data directory")
         memcpy(key, file.key, 32)
         key_id[0] = file.key_id
@@ -168,8 +187,11 @@ cdef int store_key(
 
 cdef int _key_make(path, cc_key_file *key) except -1:
     """Make a new key file, or take the one that an interrupted init has made."""
+    _make_directories(os.path.dirname(path))
     if os.path.lexists(path):
-        return _key_read(path, key)
+        _key_read(path, key)
+        _sync_directory(os.path.dirname(path))
+        return 0
     memset(key, 0, sizeof(cc_key_file))
     key.magic = CC_KEY_MAGIC
     key.key_id = 1
@@ -177,16 +199,45 @@ cdef int _key_make(path, cc_key_file *key) except -1:
     memcpy(key.key, <const char*>random, 32)
     if key_check_value(key.key, key.check) != 0:
         raise OSError("libcrypto failed")
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     _write_whole(path, (<const char*>key)[:sizeof(cc_key_file)])
     return 0
 
 
 # ---- making a directory ----
 
+cdef int _check_unused(segment) except -1:
+    """Refuse to remove a journal that holds blocks, whoever has removed its identity."""
+    cdef const uint8_t[::1] file
+    cdef cc_audit found
+    path = os.path.join(segment, "data.mdb")
+    if os.path.basename(segment).startswith(".new-") or not os.path.exists(path):
+        return 0
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        file = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+    finally:
+        os.close(fd)
+    if audit_meta(&file[0], file.shape[0], &found) != 0 or found.blocks or found.later:
+        raise EngineError(
+            f"{segment} holds blocks but {IDENTITY} is missing: restore that file from the mirror")
+    return 0
+
+
+def _clear_journal(journal):
+    """Remove what an interrupted init has made."""
+    segments = [os.path.join(journal, name) for name in os.listdir(journal)]
+    for segment in segments:
+        _check_unused(segment)
+    for segment in segments:
+        for name in os.listdir(segment):
+            os.unlink(os.path.join(segment, name))
+        os.rmdir(segment)
+    os.rmdir(journal)
+
+
 def _prepare(data_dir):
     """Make the directory or check that it may become one; return the lock's descriptor."""
-    os.makedirs(data_dir, mode=0o700, exist_ok=True)
+    _make_directories(data_dir)
     if os.path.exists(os.path.join(data_dir, IDENTITY)):
         raise EngineError(f"{data_dir} is a data directory already")
     strangers = set(os.listdir(data_dir)) - LEFT_BY_INIT
@@ -194,14 +245,13 @@ def _prepare(data_dir):
         raise EngineError(f"{data_dir} is not empty: {sorted(strangers)[0]}")
     fd = _lock(data_dir)
     journal = os.path.join(data_dir, JOURNAL)
-    # No identity: whatever is here was never in use.
-    if os.path.isdir(journal):
-        for segment in os.listdir(journal):
-            for name in os.listdir(os.path.join(journal, segment)):
-                os.unlink(os.path.join(journal, segment, name))
-            os.rmdir(os.path.join(journal, segment))
-        os.rmdir(journal)
-    os.mkdir(journal, 0o700)
+    try:
+        if os.path.isdir(journal):
+            _clear_journal(journal)
+        os.mkdir(journal, 0o700)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -219,9 +269,8 @@ cdef int _make(data_dir, const cc_identity *identity) except -1:
         if rc != 0:
             detail = strerror(rc).decode(errors="replace") if rc > 0 else f"LMDB {rc}"
             raise EngineError(f"{data_dir}: {fault.what.decode()}: {detail}")
-        # The names of the journal, of the directory itself, then the identity's.
+        # The journal's name before the identity that vouches for it.
         _sync_directory(data_dir)
-        _sync_directory(os.path.dirname(data_dir))
         _write_whole(
             os.path.join(data_dir, IDENTITY), (<const char*>identity)[:sizeof(cc_identity)])
     finally:
@@ -299,3 +348,15 @@ def read_identity(data_dir):
         "key_id": identity.key_id,
         "raw": (<char*>&identity)[:sizeof(cc_identity)],
     }
+
+
+def check_key(data_dir, key_file):
+    """Raise KeyMismatch unless the key file is there, well kept and the directory's."""
+    cdef cc_identity identity
+    cdef uint8_t key[32]
+    cdef uint8_t key_id
+    _identity_read(os.path.abspath(os.fsdecode(data_dir)), &identity)
+    try:
+        store_key(key_file, data_dir, &identity, key, &key_id)
+    finally:
+        wipe(key, 32)
