@@ -8,6 +8,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
+from ext.ahead cimport (
+    AHEAD_ACCOUNT, AHEAD_INDEX, AHEAD_MEDIUM, ask_account, ask_index, ask_medium,
+)
 from ext.atomics cimport (
     bell_arm, bell_disarm, bell_ring, bell_wait, fence, load32, load64, monotonic_ns, store32,
     store64,
@@ -228,6 +231,19 @@ cdef void decide_returned(cc_shared *s, cc_flight *f, uint32_t now_ms) noexcept 
         job = lane_take(&s.jobs.to_sequencer)
 
 
+cdef inline void look_ahead(cc_shared *s) noexcept nogil:
+    """Rows of the commands next but some; of those not published yet there is nothing to ask."""
+    cdef const cc_command *c = ring_peek(&s.ring, AHEAD_INDEX)
+    if c != NULL:
+        ask_index(&s.tables, c)
+    c = ring_peek(&s.ring, AHEAD_MEDIUM)
+    if c != NULL:
+        ask_medium(&s.tables, c)
+    c = ring_peek(&s.ring, AHEAD_ACCOUNT)
+    if c != NULL:
+        ask_account(&s.tables, c)
+
+
 cdef bint flight_decide(cc_shared *s, cc_flight *f) noexcept nogil:
     """Decide what has arrived up to now; False when that was nothing.
 
@@ -244,6 +260,7 @@ cdef bint flight_decide(cc_shared *s, cc_flight *f) noexcept nogil:
         c = ring_peek(&s.ring, 0)
         if c == NULL:
             break  # reserved, not yet published
+        look_ahead(s)
         if c.op != CC_OP_NONE and not decide_one(s, f, c, now_ms):
             break
         ring_advance(&s.ring)
