@@ -7,6 +7,7 @@ The same command is the backup, the mirror on another machine and the auditor's 
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
     """Called with (seq copied, head of the source)."""
     Stop = Callable[[], bool]
-    """Asked after every message: True ends the following."""
+    """Asked after every message and now and then, in any thread: True ends the following."""
 
 MESSAGE_BYTES_MAX: Final = 8 << 20
 CONNECT_S: Final = 10
+LOOK_S: Final = 0.2
+"""How often `stop` is asked while nothing comes."""
 RETRY_FIRST_S: Final = 1
 RETRY_LAST_S: Final = 30
 FLEETING: Final = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED))
@@ -94,7 +97,7 @@ def run(
         segment_bytes: size of a new copy's segments, unless the identity says it.
         stop_at_head: end at the head as it stands now; else go on, and come back after breaks.
         progress: called after every message.
-        stop: asked after every message.
+        stop: asked after every message, and while nothing comes.
         sleep: how to wait between two tries.
 
     Raises:
@@ -209,30 +212,51 @@ def keep_following(
     while True:
         before = copied.blocks
         try:
-            for answer in answers(stub, copy.last_seq + 1, stop_at_head=stop_at_head):
+            for answer in answers(stub, copy.last_seq + 1, stop_at_head=stop_at_head, stop=stop):
                 take(copy, copied, answer)
                 if progress is not None:
                     progress(copy.last_seq, copied.head_seq)
                 if stop is not None and stop():
                     return
         except grpc.RpcError as error:
+            if stop is not None and stop():
+                return
             if stop_at_head or code_of(error) not in FLEETING:
                 raise FollowError(words(error)) from error
         if stop_at_head or (stop is not None and stop()):
             return
         wait_s = RETRY_FIRST_S if copied.blocks > before else min(2 * wait_s, RETRY_LAST_S)
-        sleep(wait_s)
+        pause(wait_s, stop, sleep)
+
+
+def pause(seconds: float, stop: Stop | None, sleep: Callable[[float], None]) -> None:
+    """Wait, but not when it shall end."""
+    while seconds > 0 and not (stop is not None and stop()):
+        sleep(min(seconds, LOOK_S))
+        seconds -= LOOK_S
 
 
 def answers(
-    stub: pb_grpc.OpsServiceStub, from_seq: int, *, stop_at_head: bool
+    stub: pb_grpc.OpsServiceStub, from_seq: int, *, stop_at_head: bool, stop: Stop | None
 ) -> Iterator[pb.FollowResponse]:
-    """Open a stream; leaving it early ends the call."""
+    """Open a stream; leaving it early, or `stop` while nothing comes, ends the call."""
     call = stub.Follow(pb.FollowRequest(from_seq=from_seq, stop_at_head=stop_at_head))
+    over = threading.Event()
+
+    def look() -> None:
+        while stop is not None and not over.wait(LOOK_S):
+            if stop():
+                call.cancel()
+                return
+
+    watcher = threading.Thread(target=look, name="follow-stop", daemon=True)
+    watcher.start()
     try:
         yield from call
     finally:
+        over.set()
         call.cancel()
+        watcher.join()
 
 
 def take(copy: Copy, copied: Copied, answer: pb.FollowResponse) -> None:

@@ -1,5 +1,6 @@
 """Data directories and a server of blocks, without an engine."""
 
+import threading
 from concurrent import futures
 
 import grpc
@@ -44,6 +45,7 @@ class BlockServer(pb_grpc.OpsServiceServicer):
         self.sealed = list(sealed)
         self.test = test
         self.break_after = 0
+        self.hang = False
         self.server = grpc.server(futures.ThreadPoolExecutor(2))
         pb_grpc.add_OpsServiceServicer_to_server(self, self.server)
         self.address = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
@@ -69,5 +71,7 @@ class BlockServer(pb_grpc.OpsServiceServicer):
             if sent == self.break_after:
                 self.break_after = 0
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the line broke")
+        if self.hang:
+            threading.Event().wait(5)
         if not request.stop_at_head:
             context.abort(grpc.StatusCode.UNAVAILABLE, "draining")

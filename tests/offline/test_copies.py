@@ -5,6 +5,7 @@ import io
 import json
 import random
 import shutil
+import time
 
 import pytest
 
@@ -244,9 +245,22 @@ def test_follow_comes_back_after_a_break(sealed, tmp_path):
         result = followed(
             source.address, tmp_path / "copy", stop=lambda: bool(waits), sleep=waits.append
         )
-    assert waits == [1]
+    assert waits == [0.2]
     assert result.blocks > 14
     assert check(tmp_path / "copy").ok
+
+
+def test_follow_ends_when_told_though_nothing_comes(sealed, tmp_path):
+    with BlockServer(sealed[:9]) as source:
+        source.hang = True
+        heard = []
+        result = followed(
+            source.address,
+            tmp_path / "copy",
+            progress=lambda *p: heard.append(time.monotonic()),
+            stop=lambda: bool(heard) and time.monotonic() > heard[-1] + 0.3,
+        )
+    assert result.blocks == 9
 
 
 def test_follow_refuses_another_journal(sealed, tmp_path):
