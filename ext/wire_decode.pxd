@@ -1,8 +1,9 @@
 """Requests of the hot methods, from protobuf bytes to commands; no Python, no allocation.
 
-Accepts what the official library accepts, then checks ranges. A command's `token`, `deadline_ms`
-and `account` are the caller's. After a refusal by range `terminal_seq` is as sent, so that streams
-and batches can echo it; the password is wiped.
+Accepts what the official library accepts, then checks ranges. Every field of the command is written
+(the originals are not: `originals` is 0); the caller sets `token` and `deadline_ms` afterwards. After
+a refusal by range `terminal_seq` is as sent, so that streams and batches can echo it; the password
+is wiped.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
