@@ -131,7 +131,7 @@ cdef int _check_head(cc_journal *j, const uint8_t *orphan, uint64_t length) exce
         part[0].iov_len = length
         if block_check(orphan, length, j.last_seq + 1, chain, sha, &bad) == BLOCK_OK:
             if not j.writable:
-                # Whether it counts is settled by a start; until then nobody may say it is not there.
+                # A start settles whether it counts; until then nobody may say it is not there.
                 rc = BLOCK_SYSTEM
                 bad = j.last_seq + 1
                 r.finding = b"a commit cut short at its very end; the next start completes it"
@@ -139,7 +139,8 @@ cdef int _check_head(cc_journal *j, const uint8_t *orphan, uint64_t length) exce
                 cc_fatal(j.fault.what, j.fault.rc)
     sha256_free(sha)
     if rc != 0:
-        raise JournalCorrupt(bad if bad else j.last_seq, (<bytes>r.finding).decode() if r.finding else "unreadable")
+        finding = r.finding.decode() if r.finding != NULL else "unreadable"
+        raise JournalCorrupt(bad if bad else j.last_seq, finding)
     return 0
 
 

@@ -296,7 +296,7 @@ typedef struct {
     uint32_t account, medium, merchant, terminal;
     uint32_t card_counter;
     uint16_t day_key;
-    uint8_t meal_key, state, water, counts, spare[6];
+    uint8_t meal_key, state, water, counts, spare[10];
     uint32_t stamp;
 } cc_hold;
 
@@ -340,6 +340,11 @@ _Static_assert(sizeof(cc_terminal) == 128, "terminal row");
 _Static_assert(sizeof(cc_hold) == 64, "hold row");
 _Static_assert(sizeof(cc_undo) == 32, "undo row");
 _Static_assert(sizeof(cc_ledger) == 32, "ledger row");
+/* Rows are hashed without their last four bytes. */
+_Static_assert(offsetof(cc_account, stamp) == 60 && offsetof(cc_account_cold, stamp) == 60, "stamp");
+_Static_assert(offsetof(cc_medium, stamp) == 28 && offsetof(cc_merchant, stamp) == 60, "stamp");
+_Static_assert(offsetof(cc_terminal, stamp) == 124 && offsetof(cc_hold, stamp) == 60, "stamp");
+_Static_assert(offsetof(cc_undo, stamp) == 28 && offsetof(cc_ledger, stamp) == 28, "stamp");
 _Static_assert(sizeof(cc_key) == 16 && sizeof(cc_request) == 32, "keys");
 
 #endif

@@ -374,7 +374,7 @@ cdef extern from "records.h" nogil:
         uint8_t state
         uint8_t water
         uint8_t counts
-        uint8_t spare[6]
+        uint8_t spare[10]
         uint32_t stamp
 
     ctypedef struct cc_undo:
