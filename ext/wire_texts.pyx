@@ -143,20 +143,26 @@ cdef inline bint names(const char *at, size_t length, const char *name) noexcept
     return length == strlen(name) and memcmp(at, name, length) == 0
 
 
+cdef uint8_t *put_known(uint8_t *p, const cc_numbers *n, int which) noexcept nogil:
+    """Write a number, or a dash: nothing is said that the record does not know."""
+    return put_yuan(p, n.value[which]) if n.known[which] else put_text(p, b"-")
+
+
 cdef uint8_t *put_placeholder(
     uint8_t *p, const char *at, size_t length, int language, const cc_numbers *n,
 ) noexcept nogil:
     if names(at, length, b"limits"):
         return put_limits(p, language, n)
     if names(at, length, b"asked"):
-        return put_yuan(p, n.value[CC_N_ASKED])
+        return put_known(p, n, CC_N_ASKED)
     if names(at, length, b"available"):
-        return put_yuan(p, n.value[CC_N_AVAILABLE])
+        return put_known(p, n, CC_N_AVAILABLE)
     if names(at, length, b"balance"):
         return put_yuan(p, n.balance)
     if names(at, length, b"left") and n.known[CC_N_TRIES_LEFT]:
         return put_count(p, <uint64_t>n.value[CC_N_TRIES_LEFT])
-    return put_yuan(p, n.bound)     # {limit}, and {left} of a refund
+    # {limit}, and {left} of a refund
+    return put_yuan(p, n.bound) if n.bound != 0 else put_text(p, b"-")
 
 
 cdef uint8_t *put_template(

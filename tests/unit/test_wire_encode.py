@@ -165,10 +165,10 @@ def refusal(reply):
     reason, found, record = BY_NUMBER[reply.record.reason], numbers(reply), reply.record
     money = record.type < 64
     bound = reason.name in {"WATER_CAP", "REFUND_EXCEEDS_ORIGINAL"} and money
-    left = yuan(record.money.credit_after if bound else 0)
+    left = yuan(record.money.credit_after) if bound and record.money.credit_after else "-"
     values = {
-        "asked": yuan(found.get("askedFen", 0)),
-        "available": yuan(found.get("availableFen", 0)),
+        "asked": yuan(found["askedFen"]) if "askedFen" in found else "-",
+        "available": yuan(found["availableFen"]) if "availableFen" in found else "-",
         "balance": yuan(record.money.debit_after if money else 0),
         "left": str(found["triesLeft"]) if "triesLeft" in found else left,
         "limit": left,
