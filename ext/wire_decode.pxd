@@ -1,7 +1,7 @@
 """Requests of the hot methods, from protobuf bytes to commands; no Python, no allocation.
 
-Accepts what the official library accepts, then checks ranges. Every field of the command is written
-(the originals are not: `originals` is 0); the caller sets `token` and `deadline_ms` afterwards. After
+Accepts what the official library accepts, then checks ranges. Every field of a command is written
+(`originals` is 0); the caller sets `token` and `deadline_ms` afterwards. After
 a refusal by range `terminal_seq` is as sent, so that streams and batches can echo it; the password
 is wiped.
 """
