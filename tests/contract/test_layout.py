@@ -34,6 +34,7 @@ SIZES = {
     },
     "store.h": {"cc_identity": 256, "cc_key_file": 64},
 }
+PAGE = EXT.parent / "docs" / "reference" / "journal-format.md"
 LAST_FOUR = {"crc32c", "stamp"}
 
 
@@ -80,3 +81,35 @@ def test_cython_declares_every_name_of_the_header(header):
         for name in re.findall(r"(\w+)(?:\[[^\]]*\])?\s*[,;]", body)
     }
     assert {*constants, *fields, *typedefs(header)} - declared == set()
+
+
+def documented():
+    """{struct: [(field, offset, size)]} as the reference page has them."""
+    found, called = {}, None
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if re.fullmatch(r"`cc_\w+`", cells[0]):
+            called = cells[0].strip("`")
+            found[called] = [("size", 0, int(cells[1]))]
+        elif called and cells[0].isdigit() and len(cells) == 4:
+            found[called].append((cells[2], int(cells[0]), int(cells[1])))
+        elif not line.startswith("|"):
+            called = None
+    return found
+
+
+def test_the_reference_page_has_every_field_at_its_place(layout):
+    page = documented()
+    for header, structs in SIZES.items():
+        for called, size in structs.items():
+            fields = [(name, at, n) for name, at, n, _code in layout.structs[called]]
+            assert page.get(called) == [("size", 0, size), *fields], f"{header}: {called}"
+
+
+def test_the_reference_page_names_every_type_and_flag():
+    text = PAGE.read_text(encoding="utf-8")
+    enums = re.findall(r"CC_([TFW])_(\w+) = (\d+)", source("records.h"))
+    assert len(enums) > 40
+    missing = [f"{n} {name}" for _, name, n in enums if f"{n} {name}" not in text]
+    allowed = {"0 NONE", "8 MERCHANT", "16 SYSTEM_FIRST", "31 SYSTEM_LAST"}
+    assert set(missing) <= allowed
