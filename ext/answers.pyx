@@ -102,7 +102,10 @@ cdef class Answers:
     cdef int abandon(self, cc_shared *s) except -1:
         """After the threads have ended: refuse what is still queued or with the reader."""
         cdef cc_command *c = ring_peek(&s.ring, 0)
-        cdef cc_job *job
+        cdef cc_job *job = s.resume
+        s.resume = NULL
+        if job != NULL:
+            refuse_undecided(&job.command)
         while c != NULL:
             if c.op != CC_OP_NONE:
                 refuse_undecided(c)

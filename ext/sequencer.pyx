@@ -32,25 +32,16 @@ from ext.jobs cimport (
     lane_put, lane_take,
 )
 from ext.journal cimport cc_fatal, journal_append, journal_space_permille, journal_wants_next
-from ext.keys cimport find_old_batch
-from ext.records cimport CC_O_DECLINED, CC_TERMINAL_SEQ_MAX, cc_key
+from ext.oldbatch cimport batch_claim, batch_loaded, batch_unclaim
+from ext.records cimport CC_O_DECLINED
 from ext.ring cimport ring_advance, ring_peek
 from ext.shared cimport (
     CC_REASONS_COUNTED, CC_SIZE_CLASSES, CC_SPACE_FULL, CC_TIME_CLASSES, cc_flight, cc_shared,
 )
 from ext.tables cimport (
     CC_D_BLOCK_FULL, CC_D_DONE, CC_D_HISTORY, CC_D_LOAD_BATCH, CC_D_READ, CC_D_REPLAY,
-    CC_OB_FREE, CC_OB_LOADING, CC_OB_READY, CC_OLD_BATCHES, cc_old_batch, cc_tables,
+    cc_old_batch, cc_tables,
 )
-
-cdef extern from "<sys/mman.h>" nogil:
-    enum:
-        PROT_READ
-        PROT_WRITE
-        MAP_PRIVATE
-        MAP_ANONYMOUS
-    void *MAP_FAILED
-    void *mmap(void *address, size_t size, int protection, int flags, int fd, long offset)
 
 cdef enum:
     TEST_CLOCK_POLL_NS = 5000000     # a mapped clock moves without telling
@@ -120,60 +111,21 @@ cdef bint to_reader(
     return job != NULL
 
 
-cdef cc_old_batch *batch_slot(cc_tables *t) noexcept nogil:
-    """A place in the cache of older batches: a free one, or the one unused for longest."""
-    cdef cc_old_batch *best = NULL
-    cdef int i
-    for i in range(CC_OLD_BATCHES):
-        if t.old_batch[i].state == CC_OB_FREE:
-            return &t.old_batch[i]
-        if t.old_batch[i].state != CC_OB_READY:
-            continue  # being read: its memory is the reader's
-        if best == NULL or t.old_batch[i].used < best.used:
-            best = &t.old_batch[i]
-    return best
-
-
 cdef void load_batch(cc_shared *s, cc_flight *f, cc_command *c, cc_reply *reply) noexcept nogil:
-    """Have the keys of reply.record's terminal and batch read, once; the caller tries again."""
+    """Have the keys of reply.record's terminal and batch read; the caller tries again."""
     cdef cc_tables *t = &s.tables
     cdef uint32_t terminal = reply.record.terminal, batch_no = reply.record.batch_no
-    cdef cc_old_batch *slot
+    cdef cc_old_batch *slot = batch_claim(t, terminal, batch_no)
     cdef cc_job *job
     reply.status = CC_ST_KEY_LOADING
-    if find_old_batch(t, terminal, batch_no) != NULL:
-        return  # on its way
-    slot = batch_slot(t)
-    if slot == NULL or not batch_memory(slot):
-        return
+    if slot == NULL:
+        return  # on its way, or no room for more of them now
     job = new_job(s, f, c, NULL, CC_J_BATCH)
     if job == NULL:
+        batch_unclaim(slot)
         return
-    slot.terminal, slot.batch_no, slot.state = terminal, batch_no, CC_OB_LOADING
-    slot.used = t.blocks
     job.seq, job.terminal, job.batch_no = t.terminal[terminal].last_seq, terminal, batch_no
     job.keys = slot.keys
-
-
-cdef bint batch_memory(cc_old_batch *slot) noexcept nogil:
-    """Room for a batch's entries, zeroed."""
-    cdef size_t size = (CC_TERMINAL_SEQ_MAX + 1) * sizeof(cc_key)
-    if slot.keys != NULL:
-        memset(slot.keys, 0, size)
-        return True
-    slot.keys = <cc_key *>mmap(
-        NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    if slot.keys == MAP_FAILED:
-        slot.keys = NULL
-    return slot.keys != NULL
-
-
-cdef void batch_loaded(cc_shared *s, const cc_job *job) noexcept nogil:
-    cdef cc_old_batch *slot = find_old_batch(&s.tables, job.terminal, job.batch_no)
-    if slot != NULL and slot.state == CC_OB_LOADING:
-        slot.sign_in_us = job.sign_in_us
-        slot.state = CC_OB_READY
-        slot.used = s.tables.blocks
 
 
 cdef void count_outcome(cc_shared *s, const cc_reply *reply) noexcept nogil:
@@ -226,7 +178,7 @@ cdef void decide_returned(cc_shared *s, cc_flight *f, uint32_t now_ms) noexcept 
                 return
             wipe(&job.command, sizeof(cc_command))
         elif job.kind == CC_J_BATCH:
-            batch_loaded(s, job)
+            batch_loaded(&s.tables, job.terminal, job.batch_no, job.sign_in_us)
         job_end(&s.jobs, job)
         job = lane_take(&s.jobs.to_sequencer)
 

@@ -75,7 +75,7 @@ cdef dict stats_of(cc_shared *s, object ledger_sum):
         "decide_ns": c.decide_ns,
         "commit_ns": c.commit_ns,
         "answer_ns": c.answer_ns,
-        "slowest_block_ns": c.slowest_block_ns,
+        "slowest_block_ns": max(c.slowest_block_ns, s.checkpoint.slowest_step_ns),
         "block_sizes": [c.block_sizes[i] for i in range(CC_SIZE_CLASSES)],
         "commit_us": [c.commit_us[i] for i in range(CC_TIME_CLASSES)],
         "declines": {i: c.declines[i] for i in range(CC_REASONS_COUNTED) if c.declines[i]},
@@ -86,6 +86,7 @@ cdef dict stats_of(cc_shared *s, object ledger_sum):
         "checkpoint_age_records": s.decided_seq - load64(&s.checkpoint.complete_seq),
         "checkpoint_error": <int>load32(&s.checkpoint.failed),
         "memory_locked": bool(s.ring.locked),
+        "queue_bytes": s.ring.bytes,
         "ledger_sum": ledger_sum,
     }
 
