@@ -108,7 +108,7 @@ def compared_body(request: Message) -> bytes:
     """Encode what two requests under one id are compared by: everything but secrets."""
     body = type(request)()
     body.CopyFrom(request)
-    for name in SECRET_FIELDS & body.DESCRIPTOR.fields_by_name.keys():
+    for name in SECRET_FIELDS.intersection(body.DESCRIPTOR.fields_by_name):
         body.ClearField(name)
     return body.SerializeToString(deterministic=True)
 
