@@ -12,7 +12,7 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 
 from campuscard.v1 import (
     account_service_pb2,
@@ -160,6 +160,7 @@ class Server:
             fingerprint_key=keys.derive("request-fingerprints"),
             initial_password=settings.office.initial_password,
         )
+        disable_created_metrics()
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane))
         grpc_server = self._make_grpc(metrics, rates)

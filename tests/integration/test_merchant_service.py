@@ -67,7 +67,8 @@ def test_a_merchant_is_created_read_and_changed(campus):
     ],
 )
 def test_fields_are_checked(campus, changes, field):
-    assert refused("FIELD_INVALID", create, campus, "BAD", **changes)["field"] == field
+    values = {"merchant_id": "BAD", **changes}
+    assert refused("FIELD_INVALID", create, campus, **values)["field"] == field
 
 
 def test_a_suspended_merchant_and_terminal_sell_nothing(campus):
