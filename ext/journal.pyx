@@ -19,7 +19,7 @@ from ext.lmdb09 cimport (
 from ext.records cimport cc_block_header, cc_record
 from ext.segments cimport (
     cc_fault, cc_segment, fault_set, segment_bytes_for, segment_close, segment_create,
-    segment_discard, segment_fits, segment_open, segment_used,
+    segment_discard, segment_fits, segment_half_full, segment_open, segment_used,
 )
 
 
@@ -180,7 +180,7 @@ cdef int journal_append(
 
 cdef bint journal_wants_next(cc_journal *j) noexcept nogil:
     cdef cc_segment *live = j.segment[load32(&j.count) - 1]
-    return load_pointer(&j.next) == NULL and segment_used(live) > live.bytes // 2
+    return load_pointer(&j.next) == NULL and segment_half_full(live)
 
 
 cdef uint64_t _allocated(cc_journal *j) noexcept nogil:

@@ -50,6 +50,8 @@ cdef int segment_bounds(cc_segment *segment, cc_fault *fault) noexcept nogil
 cdef uint64_t segment_used(const cc_segment *segment) noexcept nogil
 # Whether a block of so many bytes surely fits.
 cdef bint segment_fits(const cc_segment *segment, uint64_t length) noexcept nogil
+# Whether so much is used that the next one should be made.
+cdef bint segment_half_full(const cc_segment *segment) noexcept nogil
 # How large a new segment must be for a block of so many bytes.
 cdef uint64_t segment_bytes_for(uint64_t segment_bytes, uint64_t length) noexcept nogil
 

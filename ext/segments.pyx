@@ -232,6 +232,8 @@ cdef int segment_open(
         if sabotaged(b"acknowledge-before-sync"):
             flags |= MDB_NOSYNC
             forbidden = 0
+        if sabotaged(b"open-without-sync"):
+            flags |= MDB_NOSYNC
         rc = mdb.env_open(segment.env, path, flags, 0o600)
     if rc == 0:
         rc = mdb.env_get_flags(segment.env, &flags)
@@ -301,6 +303,10 @@ cdef uint64_t segment_used(const cc_segment *segment) noexcept nogil:
 
 cdef bint segment_fits(const cc_segment *segment, uint64_t length) noexcept nogil:
     return segment_used(segment) + length + (SLACK_PAGES + 1) * PAGE <= segment.bytes
+
+
+cdef bint segment_half_full(const cc_segment *segment) noexcept nogil:
+    return 2 * segment_used(segment) + (SLACK_PAGES + 1) * PAGE > segment.bytes
 
 
 cdef uint64_t segment_bytes_for(uint64_t segment_bytes, uint64_t length) noexcept nogil:

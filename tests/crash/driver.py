@@ -31,8 +31,8 @@ def write(arguments):
                 )
             )
             os.write(1, f"ack {journal.last_seq}\n".encode())
-            if arguments.ahead:
-                journal.prepare()
+            if arguments.ahead and journal.prepare():
+                os.write(2, b"made ahead\n")
 
 
 def main():

@@ -27,6 +27,7 @@ def written(memory, seed):
         result = subject.run(command)
         assert result.returncode == 0, result.stderr
     assert len(harness.acknowledged(result.stdout)) == 26
+    assert "made ahead" in result.stderr
     return subject, root
 
 

@@ -50,3 +50,13 @@ def test_going_on_after_a_failed_sync_is_caught(sabotaged, memory, tmp_path, see
     with subject.recoverer() as recoverer:
         found = recoverer.ask("recover", root)
     assert "went on" in complaint_about(subject, result, found)
+
+
+def test_a_journal_opened_without_sync_is_refused(sabotaged, memory):
+    subject = harness.Subject(blocks=1)
+    root = prepared(subject, memory / "root")
+    subject = broken(sabotaged, "open-without-sync", blocks=1)
+    result = subject.run(subject.write(root))
+    assert result.returncode != 0
+    assert "may not be opened without sync" in result.stderr
+    assert harness.acknowledged(result.stdout) == []

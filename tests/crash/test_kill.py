@@ -20,6 +20,7 @@ def kill_everywhere(subject, command, prepare, memory, tmp_path):
             kill = f"{harness.CALLS}:signal=KILL:when={number}"
             result = subject.run(harness.traced(command(root), kill, log=log))
             if result.returncode == 0:
+                assert ("made ahead" in result.stderr) == subject.ahead
                 return harness.boundaries(log), wrong
             assert "killed by SIGKILL" in log.read_text(), result.stderr
             acked = max(harness.acknowledged(result.stdout), default=0)

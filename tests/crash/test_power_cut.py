@@ -61,6 +61,7 @@ def recorded(subject, recorder, tmp_path, memory):
         subject, recorder, root, subject.write(root), log=tmp_path / "write.log"
     )
     assert result.returncode == 0, result.stderr
+    assert ("made ahead" in result.stderr) == subject.ahead
     assert harness.acknowledged(result.stdout) == [last for last, _ in subject.sequence]
     return made, written
 
