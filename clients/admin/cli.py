@@ -154,12 +154,12 @@ def main() -> int:
     try:
         app()
     except Failure as failure:
-        if _wants_json(sys.argv[1:]):
+        if not _wants_json(sys.argv[1:]):
+            show_failure(failure)
+        elif not failure.told:
             print_json(
                 {"error": {"reason": failure.reason, "text": failure.text, "next": failure.step}}
             )
-        else:
-            show_failure(failure)
         return failure.code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED

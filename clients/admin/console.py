@@ -48,16 +48,26 @@ class Output(StrEnum):
 
 
 class Failure(Exception):
-    """A command ends here: what happened, what to do next, and the exit code."""
+    """A command ends here: what happened, what to do next, and the exit code.
+
+    ``told``: the JSON that was printed says it already, and there is only one to print.
+    """
 
     def __init__(
-        self, text: str, *, code: Exit = Exit.REFUSED, step: str = "", reason: str = ""
+        self,
+        text: str,
+        *,
+        code: Exit = Exit.REFUSED,
+        step: str = "",
+        reason: str = "",
+        told: bool = False,
     ) -> None:
         super().__init__(text)
         self.text = text
         self.code = code
         self.step = step
         self.reason = reason
+        self.told = told
 
 
 def _language(arguments: Sequence[str], environment: Mapping[str, str]) -> str:

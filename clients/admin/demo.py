@@ -225,7 +225,7 @@ def crash(
             )
         )
     if lost or summary["unsettled"]:
-        raise Failure(tr("有答复丢失!", "Answers were lost!"), code=Exit.CHECK_FAILED)
+        raise Failure(tr("有答复丢失!", "Answers were lost!"), told=True, code=Exit.CHECK_FAILED)
     offline.verify_directory(directory / "data", output=output)
 
 

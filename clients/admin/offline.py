@@ -128,7 +128,7 @@ def verify_directory(
         raise Failure(
             tr(f"校验失败 seq {verdict.bad_seq}: {verdict.difference}",
                f"Verification failed at seq {verdict.bad_seq}: {verdict.difference}"),
-            code=Exit.CHECK_FAILED,
+            told=True, code=Exit.CHECK_FAILED,
             reason="VERIFY_FAILED",
             step=tr("停用此目录, 从镜像恢复: campuscard restore MIRROR NEW",
                     "Stop using this directory; restore the mirror: campuscard restore MIRROR NEW"),
@@ -334,6 +334,7 @@ def restore(
     if not result.ok:
         raise Failure(
             f"seq {result.verdict.bad_seq}: {result.verdict.difference}",
+            told=True,
             code=Exit.CHECK_FAILED,
             reason="VERIFY_FAILED",
         )

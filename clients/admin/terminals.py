@@ -56,7 +56,8 @@ def _decided(decision: pb.Decision, text: str, response: Any, output: Output) ->
     if output is Output.JSON:
         print_json(plain(response))
     if decision.outcome != pb.OUTCOME_APPROVED:
-        raise Failure(f"{text}: {decision.reason}", reason=decision.reason)
+        told = output is Output.JSON
+        raise Failure(f"{text}: {decision.reason}", reason=decision.reason, told=told)
     if output is Output.TEXT:
         done(text)
 
@@ -231,11 +232,13 @@ def finish_simulation(meter: Meter, summary: dict[str, Any], output: Output) -> 
     if meter.replay_mismatches:
         raise Failure(
             tr("同一流水得到不同答复。", "The same key got different answers."),
+            told=True,
             code=Exit.CHECK_FAILED,
         )
     if not meter.latency.count:
         raise Failure(
             tr(f"没有任何应答: {meter.trouble}", f"Nothing was answered: {meter.trouble}"),
+            told=True,
             code=Exit.UNREACHABLE,
             step=tr("先启动并装载: campuscard demo", "Start and load one first: campuscard demo"),
         )

@@ -136,14 +136,14 @@ class Simulation:
             if self.meter.waiting >= WAITING_MAX:
                 self.meter.shed += 1
             else:
-                self._spawn(self._tap(arrival, due_s))
+                self._begin(arrival, due_s)
 
     async def _flat_out(self) -> None:
         """Closed loop: every terminal is busy all the time."""
         loop = asyncio.get_running_loop()
         while not self.stop.is_set():
             while self.meter.waiting < len(self._terminals) and not self.stop.is_set():
-                self._spawn(self._tap(next(self._traffic), loop.time()))
+                self._begin(next(self._traffic), loop.time())
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def _settle(self) -> None:
@@ -161,12 +161,17 @@ class Simulation:
 
     # -- one tap ----------------------------------------------------------------------------
 
-    async def _tap(self, arrival: Arrival, due_s: float) -> None:
-        terminal = self._terminals[arrival.terminal_id]
+    def _begin(self, arrival: Arrival, due_s: float) -> None:
         self.meter.kinds[arrival.tap.value] += 1
         self.meter.waiting += 1
+        self._spawn(self._tap(arrival, due_s))
+
+    async def _tap(self, arrival: Arrival, due_s: float) -> None:
+        terminal = self._terminals[arrival.terminal_id]
         try:
             async with self._lines[arrival.terminal_id]:
+                if not self._plan.rate:  # nobody stood in line: the next customer just came
+                    due_s = asyncio.get_running_loop().time()
                 await self._serve(terminal, arrival, due_s)
         except TerminalError as error:
             self.meter.failed(arrival.terminal_id, str(error))

@@ -66,6 +66,8 @@ class Store(Protocol):
         """Return the entry of a key."""
 
 
+# Runs in the writer thread, and must not return a cursor: freed in another thread, it would reset
+# the statement that the writer is just using.
 _Work = Callable[[sqlite3.Connection], Any]
 
 
@@ -100,16 +102,23 @@ class SqliteStore:
     async def save(self, *entries: Entry) -> None:
         """See Store."""
         rows = [_to_row(entry) for entry in entries]
-        await self._do(lambda connection: connection.executemany(_SAVE, rows))
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(_SAVE, rows)
+
+        await self._do(work)
 
     async def start_batch(self, terminal_id: str, batch_no: int) -> None:
         """See Store."""
-        await self._do(
-            lambda connection: connection.execute(
-                "INSERT INTO batch VALUES (?, ?) ON CONFLICT DO UPDATE SET batch_no = excluded.batch_no",
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO batch VALUES (?, ?) "
+                "ON CONFLICT DO UPDATE SET batch_no = excluded.batch_no",
                 (terminal_id, batch_no),
             )
-        )
+
+        await self._do(work)
 
     async def last_batch(self, terminal_id: str) -> int:
         """See Store."""

@@ -78,6 +78,23 @@ async def test_concurrent_saves_share_commits_and_all_land(path):
     store.close()
 
 
+async def test_hundreds_of_terminals_keep_the_store_busy(path):
+    store = SqliteStore(path, now_us=NOW)
+
+    async def one(number):
+        key = Key(terminal_id=f"POS-{number}", batch_no=7, terminal_seq=1)
+        fresh = replace(entry(), key=key)
+        await store.start_batch(key.terminal_id, 7)
+        await store.save(fresh)
+        await store.save(fresh.after(Event.APPROVED))
+        assert await store.last_batch(key.terminal_id) == 7
+        assert (await store.find(key)).state is State.DONE
+
+    for _ in range(5):
+        await asyncio.gather(*(one(number) for number in range(300)))
+    store.close()
+
+
 async def test_a_second_process_is_refused(path):
     store = SqliteStore(path, now_us=NOW)
     with pytest.raises(StoreBusyError):
