@@ -62,6 +62,7 @@ class Books:
         "requests_max",
         "rule_version",
         "rules",
+        "said",
         "sale",
         "saw_command",
         "terminals",
@@ -95,7 +96,7 @@ class Books:
         self.meal_key = self.meal_day = self.meal_index = 0
         self.block_debits = self.moved = 0
         self.sale: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
-        self.saw_command = False
+        self.saw_command = self.said = False
         self.kinds: Counter[int] = Counter()
         self.outcomes: Counter[int] = Counter()
 
@@ -133,6 +134,8 @@ class Books:
             raise Difference(e.seq, f"record type {e.type} is unknown")
         self.kinds[e.type] += 1
         self.outcomes[e.outcome] += 1
+        if e.part == 1:
+            self.said = False
         account = self._account_of(e)
         shape(self, e, account)
         if e.terminal:
@@ -188,8 +191,9 @@ class Books:
 
     def _password(self, e: Entry, account: Account) -> None:
         """Count wrong passwords; between a right one or a reset there are at most pin_max."""
-        if e.part > 1 and e.flags & at.F_PIN_OK:
-            return  # said by the first part
+        if self.said and e.flags & at.F_PIN_OK:
+            return  # an earlier part of the command has it already
+        self.said = True
         if account.pin_fails >= self.rules.pin_max or account.pin_version == 0:
             raise Difference(e.seq, "a password was evaluated that is locked or not set")
         account.pin_fails = 0 if e.flags & at.F_PIN_OK else account.pin_fails + 1
