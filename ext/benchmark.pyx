@@ -17,9 +17,10 @@ from ext.ahead cimport (
 from ext.apply cimport apply_record
 from ext.atomics cimport monotonic_ns
 from ext.blocks cimport BLOCK_OK, block_seal
+from ext.blocktime cimport begin_block, end_block
 from ext.clocks cimport clock_now_us
 from ext.commands cimport CC_OP_AUTHORIZE, CC_OP_SIGN_IN, cc_command, cc_reply
-from ext.decide cimport begin_block, decide, end_block
+from ext.decide cimport decide
 from ext.digest cimport fingerprint64
 from ext.journal cimport cc_fatal, journal_append, journal_prepare
 from ext.records cimport (

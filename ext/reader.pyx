@@ -13,7 +13,6 @@ from ext.blocks cimport block_records
 from ext.commands cimport (
     CC_CF_LOADED, CC_ST_NOT_FOUND, CC_ST_OVERLOADED, cc_command, cc_reply,
 )
-from ext.decide cimport reply_from_records
 from ext.digest cimport crc32c
 from ext.feed cimport cc_ticket, feed_push
 from ext.jobs cimport (
@@ -27,6 +26,7 @@ from ext.records cimport (
     CC_PARTS_MAX, CC_T_SIGN_IN, cc_block_header, cc_key, cc_record,
 )
 from ext.shared cimport cc_shared
+from ext.taps cimport reply_from_records
 
 cdef enum:
     HISTORY_MAX = 1000

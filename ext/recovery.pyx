@@ -16,7 +16,7 @@ from libc.stdint cimport uint8_t, uint64_t, uintptr_t
 from libc.string cimport memcmp, memcpy, memset
 
 from ext.blocks cimport block_trailer
-from ext.decide cimport index_rebuild
+from ext.blocktime cimport index_rebuild
 from ext.journal cimport (
     JOURNAL_DAMAGED, JOURNAL_END, cc_reader, journal_raise, reader_close, reader_open, reader_seek,
 )

@@ -15,7 +15,7 @@ from ext.atomics cimport (
 from ext.blocks cimport (
     BLOCK_OK, block_check, block_finding, block_header, block_records, block_trailer,
 )
-from ext.decide cimport replay_begin, replay_end
+from ext.blocktime cimport replay_begin, replay_end
 from ext.digest cimport sha256_free, sha256_new
 from ext.holds cimport hold_room
 from ext.journal cimport (

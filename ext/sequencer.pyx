@@ -16,6 +16,7 @@ from ext.atomics cimport (
     store64,
 )
 from ext.blocks cimport BLOCK_OK, block_seal
+from ext.blocktime cimport begin_block, end_block, next_due_us
 from ext.checkpoint cimport (
     cc_checkpoint, checkpoint_can_copy, checkpoint_copy, checkpoint_start, checkpoint_wanted,
 )
@@ -24,7 +25,7 @@ from ext.commands cimport (
     CC_CF_NO_DEBITS, CC_OP_NONE, CC_OP_OFFICE, CC_PIN_MAX, CC_ST_EXPIRED, CC_ST_KEY_LOADING,
     CC_ST_OK, CC_ST_OVERLOADED, cc_command, cc_effect, cc_reply,
 )
-from ext.decide cimport begin_block, decide, end_block, next_due_us
+from ext.decide cimport decide
 from ext.digest cimport wipe
 from ext.feed cimport cc_ticket, outbox_add, outbox_release, ticket_of
 from ext.jobs cimport (
