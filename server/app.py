@@ -128,6 +128,8 @@ class Server:
         keys = Keyring(settings.data.holder_keys_path)
         engine = await asyncio.to_thread(open_engine, settings)
         stack.callback(engine.close)
+        if keys.fresh and engine.next_rows()["account"] > 1:
+            _log.error("holder_keys_missing", directory=str(settings.data.holder_keys_path))
         clock = open_clock(settings.data.clock_path)
         engine.start()
         stack.push_async_callback(asyncio.to_thread, engine.drain, settings.server.drain_seconds)
@@ -207,6 +209,7 @@ class Server:
             options=[
                 ("grpc.max_receive_message_length", received),
                 ("grpc.max_metadata_size", _METADATA_BYTES),
+                ("grpc.max_concurrent_streams", settings.server.calls_max),
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_time_ms", 30_000),

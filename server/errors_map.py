@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 RETRY_MS: Final = 100
 """When to send a retryable request again if nothing better is known."""
 
+NOUNS_ZH: Final = {
+    "account": "账户",
+    "medium": "介质",
+    "card": "校园卡",
+    "merchant": "商户",
+    "terminal": "终端",
+}
+"""What NOT_FOUND and ALREADY_EXISTS speak of, for Chinese texts."""
+
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _OUTCOME_NAMES: Final = frozenset(reason.name for reason in OUTCOMES)
 
@@ -63,13 +72,14 @@ def status_of(refusal: Refusal, *, incident: str = "") -> grpc.Status:
     if incident:
         metadata["incident"] = incident
     code = code_of(reason)
+    in_chinese = {name: NOUNS_ZH.get(str(value), value) for name, value in metadata.items()}
     details: list[Message] = [
         ErrorInfo(
             reason=reason.name,
             domain=DOMAIN,
             metadata={name: str(value) for name, value in metadata.items()},
         ),
-        LocalizedMessage(locale="zh-CN", message=fill(reason.zh, metadata, currency=" 元")),
+        LocalizedMessage(locale="zh-CN", message=fill(reason.zh, in_chinese, currency=" 元")),
     ]
     if code is grpc.StatusCode.INVALID_ARGUMENT and metadata.get("field"):
         violation = BadRequest.FieldViolation(

@@ -40,6 +40,10 @@ class Keyring:
 
     Args:
         directory: made when it is missing, mode 0700.
+
+    Attributes:
+        fresh: there were no keys before. On a directory with accounts their names cannot be read:
+            either the keys were not brought along, or they were given up.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -47,6 +51,7 @@ class Keyring:
         self._directory = directory
         self._files: dict[int, bytes] = {}
         self._lock = threading.Lock()
+        self.fresh = not (directory / "server.key").exists()
         self._server_key = self._load_server_key()
 
     def seal(self, number: int, person: Person) -> bytes:

@@ -50,7 +50,9 @@ def test_numbers_fill_the_texts_in_both_languages():
     assert english == "Account is in debt: -3.00 yuan"
     assert details["LocalizedMessage"].message == "账户欠款 -3.00 元"
     assert dict(details["ErrorInfo"].metadata) == {"balanceFen": "-300"}
-    assert unpacked(missing("account"))[1] == "account not found"
+    _, english, details = unpacked(missing("account"))
+    assert english == "account not found"
+    assert details["LocalizedMessage"].message == "账户 不存在"
 
 
 def test_retry_info_is_the_refusals_own():
