@@ -162,7 +162,7 @@ class Server:
             fingerprint_key=keys.derive("request-fingerprints"),
             initial_password=settings.office.initial_password,
         )
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call] # upstream has no types here
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane))
         grpc_server = self._make_grpc(metrics, rates)
