@@ -20,8 +20,9 @@ cdef int block_seal(
 ) noexcept nogil:
     cdef cc_block_header *head = &block.head
     cdef uint32_t padding = (8 - block.payload_len % 8) % 8
-    memset(block.payload + block.payload_len, 0, padding)
-    block.payload_len += padding
+    if padding:
+        memset(block.payload + block.payload_len, 0, padding)
+        block.payload_len += padding
     head.magic = CC_MAGIC
     head.format = CC_FORMAT
     head.min_reader = CC_MIN_READER

@@ -98,7 +98,8 @@ static inline uint64_t cc_fingerprint64(const uint8_t *bytes, size_t len)
     size_t at = 0;
     for (; at + 8 <= len; at += 8)
         h = cc_fmix64(h ^ cc_word(bytes, len, at)) + cc_mix_k[6];
-    memcpy(&tail, bytes + at, len - at);
+    if (at < len)
+        memcpy(&tail, bytes + at, len - at);
     h = cc_fmix64(h ^ tail);
     return h ? h : 1;
 }

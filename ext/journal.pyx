@@ -103,8 +103,9 @@ cdef int _put(
         return rc
     to = <char*>value.mv_data
     for i in range(4):
-        memcpy(to, part[i].iov_base, part[i].iov_len)
-        to += part[i].iov_len
+        if part[i].iov_len:
+            memcpy(to, part[i].iov_base, part[i].iov_len)
+            to += part[i].iov_len
     return mdb.txn_commit(txn)
 
 

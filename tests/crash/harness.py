@@ -163,7 +163,9 @@ def build_recorder(folder):
 def record(subject, library, root, command, *, log):
     """Run a command recorded; its events, paths relative to root."""
     log.unlink(missing_ok=True)
-    extra = {"LD_PRELOAD": str(library), "CC_RECORD_ROOT": str(root), "CC_RECORD_LOG": str(log)}
+    # Behind what is preloaded already: a sanitizer wants to be first.
+    preload = f"{os.environ.get('LD_PRELOAD', '')} {library}".strip()
+    extra = {"LD_PRELOAD": preload, "CC_RECORD_ROOT": str(root), "CC_RECORD_LOG": str(log)}
     result = subject.run(command, extra=extra)
     return result, recording.read(log)
 
