@@ -62,21 +62,34 @@ class Head(TypedDict):
     state_hash: bytes
     test: bool
 
+class Recovered(TypedDict):
+    """What opening the directory did."""
+
+    state_seq: int  # replay began after this one; 0: at the beginning
+    records: int  # replayed
+    discarded: str  # why state/ was not used, "" when it was or was not there
+
 class Stats(TypedDict):
     queue_depth: int
+    queue_bytes: int  # of memory for the queue
+    memory_locked: bool  # it cannot reach the swap
     blocks: int
     records: int
+    commands: int  # decided, replays not counted
     replays: int
     decide_ns: int
     commit_ns: int
     answer_ns: int
+    slowest_block_ns: int  # decide to answers, or a checkpoint's step
     block_sizes: list[int]  # count per power of two, 1..8192
     commit_us: list[int]  # count per power of two microseconds
     declines: dict[int, int]  # reason number -> count
     map_used: int
     map_size: int
     space_used_permille: int
+    space_alarm: bool  # 700 permille and more
     checkpoint_age_records: int
+    checkpoint_error: int  # LMDB's or errno's number; not 0: no checkpoints until the next start
     ledger_sum: int  # must be 0
 
 class Effect:
@@ -186,6 +199,8 @@ class Engine:
     @property
     def eventfd(self) -> int:
         """Readable when answers wait; register it with loop.add_reader(fd, engine.answer)."""
+    @property
+    def recovered(self) -> Recovered: ...
     def answer(self) -> int:
         """Resolve the futures of all released answers; returns how many."""
     def submit(
@@ -199,6 +214,8 @@ class Engine:
         """Queue one encoded request of a hot method (ext.wire.METHODS).
 
         The future gets the encoded response, or Refused. Raises Malformed or Refused at once.
+        deadline_ms: milliseconds the caller still waits; not decided after them. 0: for ever.
+        terminal: who the caller is; a message of another terminal is Malformed. b"": anybody.
         """
     def submit_batch(
         self, message: bytes, future: asyncio.Future[bytes], deadline_ms: int = 0
@@ -218,7 +235,8 @@ class Engine:
         pin: str = "",
     ) -> None: ...
     def account(self, account: int, future: asyncio.Future[AccountReply]) -> None: ...
-    def transaction(self, seq: int, future: asyncio.Future[Transaction]) -> None: ...
+    def transaction(self, seq: int, future: asyncio.Future[Transaction]) -> None:
+        """Read one acknowledged record. Raises Refused(TRANSACTION_NOT_FOUND) at once."""
     def history(
         self, account: int, from_seq: int, limit: int, future: asyncio.Future[HistoryReply]
     ) -> None: ...
