@@ -130,6 +130,7 @@ class Server:
         stack.callback(engine.close)
         if keys.fresh and engine.next_rows()["account"] > 1:
             _log.error("holder_keys_missing", directory=str(settings.data.holder_keys_path))
+        _log.info("directory_opened", **engine.recovered)
         clock = open_clock(settings.data.clock_path)
         engine.start()
         stack.push_async_callback(asyncio.to_thread, engine.drain, settings.server.drain_seconds)

@@ -31,6 +31,7 @@ _US: Final = 1_000_000
 COUNTERS: Final = (
     ("blocks", "campuscard_blocks", "Blocks committed."),
     ("records", "campuscard_records", "Records committed."),
+    ("commands", "campuscard_commands", "Commands decided, replays not counted."),
     ("replays", "campuscard_replays", "Answers given again for a known key."),
 )
 NANOSECONDS: Final = (
@@ -47,6 +48,11 @@ GAUGES: Final = (
         "checkpoint_age_records",
         "campuscard_checkpoint_age_records",
         "Records since the newest checkpoint.",
+    ),
+    (
+        "checkpoint_error",
+        "campuscard_checkpoint_error",
+        "Error number of a failed checkpoint; not 0: none are written until the next start.",
     ),
     ("ledger_sum", "campuscard_ledger_sum_fen", "Sum of all accounts; anything but 0 is an alarm."),
 )
@@ -83,6 +89,11 @@ class EngineCollector(Collector):
             "Seconds of a commit.",
             stats["commit_us"],
             scale=_US,
+        )
+        yield GaugeMetricFamily(
+            "campuscard_slowest_block_seconds",
+            "Longest way of a block from decision to answers.",
+            value=stats["slowest_block_ns"] / _NS,
         )
         for name, text, value in (
             ("acknowledged_seq", "Newest seq whose answers may leave.", head["acknowledged_seq"]),
