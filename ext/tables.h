@@ -57,6 +57,7 @@ typedef struct {
     uint32_t accounts_max, media_max, merchants_max, terminals_max, holds_max, undos_max, requests_max;
     uint32_t *hold_stack;      /* freed rows before `holds` */
     uint32_t hold_free;        /* how many */
+    uint32_t request_next;     /* next row of the circle of requests */
 
     cc_index medium_index, terminal_index, hold_index, undo_index, request_index;
 
@@ -73,6 +74,8 @@ typedef struct {
     uint64_t applied_seq;
     int64_t time_us;           /* of the newest block */
     uint32_t business_date;
+    uint16_t day_key;          /* of the block being built; records of taps carry them */
+    uint8_t meal_key, spare0;
     uint64_t blocks;
 
     /* state hash: sum of mixes, old out when a row is first touched in a block, new in at its end */

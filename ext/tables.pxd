@@ -1,6 +1,6 @@
 """Names of ext/tables.h: the sequencer's memory."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from ext.records cimport (
     CC_CATEGORIES, cc_account, cc_account_cold, cc_block_header, cc_hold, cc_key, cc_ledger,
@@ -62,6 +62,7 @@ cdef extern from "tables.h" nogil:
         uint32_t undos_max, requests_max
         uint32_t *hold_stack
         uint32_t hold_free
+        uint32_t request_next
         cc_index medium_index, terminal_index, hold_index, undo_index, request_index
         cc_due *due
         uint32_t dues
@@ -72,6 +73,8 @@ cdef extern from "tables.h" nogil:
         uint64_t applied_seq
         int64_t time_us
         uint32_t business_date
+        uint16_t day_key
+        uint8_t meal_key, spare0
         uint64_t blocks
         uint64_t state_lo, state_hi
         uint32_t stamp
