@@ -3,16 +3,16 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from ext.commands cimport (
-    CC_CF_LOADED, CC_OP_CAPTURE, CC_ST_TABLE_FULL, cc_command, cc_reply,
+    CC_CF_LOADED, CC_OP_CAPTURE, cc_command, cc_reply,
 )
-from ext.holds cimport find_hold, hold_room
+from ext.holds cimport find_hold
 from ext.originals cimport ORIGINAL_AT, ORIGINAL_NONE, find_original, loaded_part
 from ext.reasons cimport (
     CC_R_AMOUNT_INVALID, CC_R_CARD_COUNTER_REGRESSION, CC_R_HOLD_CLOSED, CC_R_HOLD_NOT_FOUND,
     CC_R_HOLD_PENDING,
 )
 from ext.records cimport (
-    CC_F_BY_COUNTER, CC_F_EXCESS, CC_F_FORCED, CC_F_LATE, CC_HS_EXPIRED, CC_O_APPROVED,
+    CC_F_BY_COUNTER, CC_F_COUNTS_DAY, CC_F_COUNTS_MEAL, CC_F_EXCESS, CC_F_FORCED, CC_F_LATE, CC_HS_EXPIRED, CC_O_APPROVED,
     CC_T_CAPTURE, CC_T_HOLD, CC_T_RELEASE, CC_W_MERCHANT, CC_W_ONLINE, CC_W_WATER, cc_account,
     cc_hold, cc_record,
 )
@@ -117,6 +117,14 @@ cdef int resolve_water(
     return 0
 
 
+cdef void count_now(cc_record *r, const cc_tap *x) noexcept nogil:
+    """Counters of the block's own day and meal, as open_record set them, take the amount."""
+    if x.counts & CC_F_COUNTS_DAY:
+        r.body.money.day_used += <uint32_t>x.amount
+    if x.counts & CC_F_COUNTS_MEAL:
+        r.body.money.meal_used += <uint32_t>x.amount
+
+
 cdef int reserve(
     cc_tables *t, cc_block *b, const cc_command *c, cc_tap *x, cc_reply *reply,
 ) noexcept nogil:
@@ -134,19 +142,11 @@ cdef int reserve(
     r.body.money.credit_after = t.time_us // 1000000 + (
         t.rules.water_hold_seconds if water else t.rules.hold_seconds)
     r.flags |= x.counts
-    give_back_now(r, x)
+    count_now(r, x)
     if water:
         r.aux = c.card_counter
     close_record(t, b, r)
     return done(t, b, first, reply)
-
-
-cdef inline void give_back_now(cc_record *r, const cc_tap *x) noexcept nogil:
-    """Counters of the block's own day and meal, as open_record set them, take the amount."""
-    if x.counts & CC_F_COUNTS_DAY:
-        r.body.money.day_used += <uint32_t>x.amount
-    if x.counts & CC_F_COUNTS_MEAL:
-        r.body.money.meal_used += <uint32_t>x.amount
 
 
 # ---- capture and release ----
@@ -175,7 +175,7 @@ cdef int decide_held(
     cdef uint32_t row
     cdef cc_hold h
     cdef cc_record *r
-    if found == ORIGINAL_NONE:
+    if found >= ORIGINAL_NONE and found != ORIGINAL_AT:
         return refuse(t, b, c, x, CC_R_HOLD_NOT_FOUND, reply)
     if found != ORIGINAL_AT:
         return found

@@ -25,8 +25,10 @@ ctypedef struct cc_tap:
     int64_t asked      # fen, what aux says
     int64_t amount     # fen to move
     uint64_t original  # seq a refusal refers to
-    uint16_t flags
+    uint16_t flags     # of every record of the command
+    uint16_t counts    # COUNTS_* of an approved debit
     uint8_t type, category, part
+    bint water
 
 
 cdef inline uint8_t type_of_op(uint8_t op) noexcept nogil:
