@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
     from core.ports import HolderKeys
 
+NO_DOCUMENT: Final = 0
+"""Kind of the directory's first act, which has records only."""
+
 _PAPERS: Final = frozenset(
     {
         RecordType.SIGN_IN,
@@ -126,6 +129,8 @@ class Projection:
 
     def _document(self, block: Block, index: int, record: Record) -> None:
         pointer = record.document()
+        if pointer.kind == NO_DOCUMENT:
+            return
         first = index - pointer.effects
         effects = tuple(block.record(i) for i in range(max(first, 0), index))
         command = Command(block, effects, record)
