@@ -14,9 +14,9 @@ from ext.rows cimport find16, load64, spot16
 from ext.tables cimport cc_tables
 
 cdef enum:
-    AHEAD_INDEX = 12     # commands before its turn: the slot of the medium's key
-    AHEAD_MEDIUM = 8     # the medium's row
-    AHEAD_ACCOUNT = 4    # the account's row, the idempotency key's entry
+    AHEAD_INDEX = 24     # commands before its turn: the slot of the medium's key
+    AHEAD_MEDIUM = 16    # the medium's row
+    AHEAD_ACCOUNT = 8    # the account's row, the idempotency key's entry
 
 
 cdef inline uint32_t medium_slot(const cc_tables *t, const cc_command *c) noexcept nogil:

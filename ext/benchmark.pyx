@@ -29,6 +29,7 @@ from ext.records cimport (
     CC_TS_IN_SERVICE, CC_T_ACCOUNT, CC_T_MEDIUM, CC_T_MERCHANT, CC_T_TERMINAL, CC_T_TOP_UP,
     CC_W_CASH, CC_W_ONLINE, cc_record,
 )
+from ext.ring cimport cc_ring, ring_close, ring_open
 from ext.sequencer cimport flight_commit, flight_release
 from ext.shared cimport cc_flight, cc_shared, shared_free, shared_new
 from ext.startup cimport Opened, engine_close, engine_open
@@ -143,7 +144,8 @@ cdef void populate(
 # ---- authorizations ----
 
 ctypedef struct cc_run:
-    cc_command *command          # a block of them
+    cc_ring ring                 # only its memory is used: places of a block
+    cc_command *command
     cc_reply reply
     uint32_t size
     uint32_t *next_seq           # of each terminal
@@ -243,13 +245,14 @@ cdef class Campus:
         memset(&self.run, 0, sizeof(cc_run))
         self.s = shared_new()
         self.opened = engine_open(self.s, data_dir, key_file, options or {})
-        self.run.command = <cc_command *>calloc(CC_BLOCK_MAX, sizeof(cc_command))
+        ring_open(&self.run.ring, CC_BLOCK_MAX, False)
+        self.run.command = self.run.ring.slot
         self.run.next_seq = <uint32_t *>calloc(self.s.tables.terminals_max + 1, sizeof(uint32_t))
-        if self.run.command == NULL or self.run.next_seq == NULL:
+        if self.run.next_seq == NULL:
             raise MemoryError
 
     def __dealloc__(self):
-        free(self.run.command)
+        ring_close(&self.run.ring)
         free(self.run.next_seq)
         if self.s != NULL:
             if self.opened is not None:

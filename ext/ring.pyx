@@ -22,11 +22,15 @@ cdef extern from "<sys/mman.h>" nogil:
         MAP_PRIVATE
         MAP_ANONYMOUS
         MADV_DONTDUMP
+        MADV_HUGEPAGE
     void *MAP_FAILED
     void *mmap(void *address, size_t size, int protection, int flags, int fd, long offset)
     int munmap(void *address, size_t size)
     int madvise(void *address, size_t size, int advice)
     int mlock(const void *address, size_t size)
+
+cdef enum:
+    HUGE_FROM = 4194304
 
 
 cdef int ring_open(cc_ring *r, uint32_t slots, bint lock) except -1:
@@ -45,6 +49,8 @@ cdef int ring_open(cc_ring *r, uint32_t slots, bint lock) except -1:
         raise MemoryError(f"cannot map a queue of {size} commands")
     r.turn = <uint64_t *>(r.slot + size)
     madvise(r.slot, r.bytes, MADV_DONTDUMP)
+    if r.bytes >= HUGE_FROM:
+        madvise(r.slot, r.bytes, MADV_HUGEPAGE)
     # Refused under a low RLIMIT_MEMLOCK: then a password may reach the swap; doctor says so.
     r.locked = lock and mlock(r.slot, r.bytes) == 0
     return 0
