@@ -47,7 +47,9 @@ cdef inline uint16_t meal_day_of(uint16_t day_key, uint8_t meal_key) noexcept no
     return day_key - 1 if meal_key & 0x80 else day_key
 
 
-cdef inline bint is_row_meal(const cc_account *a, uint16_t day_key, uint8_t meal_key) noexcept nogil:
+cdef inline bint is_row_meal(
+    const cc_account *a, uint16_t day_key, uint8_t meal_key,
+) noexcept nogil:
     return (
         meal_key != 0 and a.meal_index == (meal_key & 0x7F)
         and a.meal_day == meal_day_of(day_key, meal_key)

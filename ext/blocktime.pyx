@@ -1,15 +1,15 @@
 """Where a block begins and ends: its time, its due list, its state hash."""
 
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from ext.apply cimport apply_record
 from ext.holds cimport due_pop, due_push, due_stands, find_hold
 from ext.limits cimport SECONDS_A_DAY, local_seconds, meal_key_at
 from ext.records cimport (
-    CC_DUE_MAX, CC_F_DUE, CC_F_WATER, CC_HS_EXPIRED, CC_HS_FREE, CC_HS_GREY, CC_HS_HELD,
-    CC_O_EFFECT, CC_PARTS_MAX, CC_T_HOLD_EXPIRED, CC_T_HOLD_GREY, CC_T_HOLD_RETIRED, cc_account,
-    cc_block_header, cc_hold, cc_medium, cc_record, cc_request, cc_terminal, cc_undo,
+    CC_DUE_MAX, CC_F_DUE, CC_F_WATER, CC_HS_EXPIRED, CC_HS_FREE, CC_HS_GREY, CC_O_EFFECT,
+    CC_PARTS_MAX, CC_T_HOLD_EXPIRED, CC_T_HOLD_GREY, CC_T_HOLD_RETIRED, cc_account,
+    cc_block_header, cc_hold, cc_medium, cc_record, cc_request, cc_terminal,
 )
 from ext.reserve cimport give_back, hold_flags
 from ext.rows cimport next_stamp, put16, put8, touched_in

@@ -1,4 +1,4 @@
-"""decide: what becomes of one command. Pure but for apply: no clock, no chance, no I/O, no float."""
+"""decide: what becomes of one command. Pure but for apply: no clock, chance or I/O."""
 
 from ext.commands cimport cc_command, cc_reply
 from ext.tables cimport cc_block, cc_tables

@@ -8,10 +8,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from ext.records cimport (
-    CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_LEDGER,
-    CC_TABLE_MEDIUM, CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_RULES, CC_TABLE_CATEGORY,
-    CC_TABLE_TERMINAL, CC_TABLE_UNDO, CC_TERMINAL_SEQ_MAX, CC_BLOCK_MAX, cc_account,
-    cc_account_cold, cc_hold, cc_key, cc_medium, cc_merchant, cc_request, cc_terminal, cc_undo,
+    CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_MEDIUM,
+    CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_TERMINAL, CC_TABLE_UNDO, CC_TERMINAL_SEQ_MAX,
+    CC_BLOCK_MAX, cc_account, cc_account_cold, cc_hold, cc_key, cc_medium, cc_merchant,
+    cc_request, cc_terminal, cc_undo,
 )
 from ext.tables cimport CC_OLD_BATCHES, CC_TABLE_COUNT, cc_due, cc_index, cc_tables
 

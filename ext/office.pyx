@@ -4,7 +4,7 @@ core/ has decided the paper; here only what must hold at this very moment is che
 each effect expects, ranges, room, and the transaction password where one was asked for.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from ext.apply cimport apply_record
@@ -21,13 +21,12 @@ from ext.pins cimport pin_verdict
 from ext.reasons cimport CC_R_OK, CC_R_PIN_WRONG
 from ext.records cimport (
     CC_A_MUST_CHANGE, CC_AMOUNT_MAX, CC_AS_CLOSED, CC_AS_NORMAL, CC_BALANCE_MAX, CC_CATEGORIES,
-    CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_MUST_CHANGE, CC_F_PIN_BAD, CC_F_PIN_OK, CC_LIMIT_DEFAULT,
-    CC_MS_UNBOUND, CC_O_APPROVED, CC_O_DECLINED, CC_O_EFFECT, CC_TS_WITHDRAWN, CC_T_ACCOUNT,
-    CC_T_ADJUST, CC_T_CATEGORY, CC_T_DOCUMENT, CC_T_MEALS, CC_T_MEDIUM, CC_T_MERCHANT,
-    CC_T_PIN_CHECK, CC_T_RULES, CC_T_SUBSIDY, CC_T_TERMINAL, CC_T_TOP_UP, CC_W_MERCHANT,
-    CC_W_ONLINE, CC_W_SUBSIDY, CC_W_SUBSIDY_SOURCE, CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST,
-    CC_W_WATER, cc_account_body, cc_medium, cc_medium_body, cc_meals_body, cc_record, cc_request,
-    cc_rules_body, cc_terminal, cc_terminal_body,
+    CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_PIN_BAD, CC_F_PIN_OK,
+    CC_LIMIT_DEFAULT, CC_MS_UNBOUND, CC_O_APPROVED, CC_O_DECLINED, CC_O_EFFECT, CC_TS_WITHDRAWN,
+    CC_T_ACCOUNT, CC_T_DOCUMENT, CC_T_MEALS, CC_T_MEDIUM, CC_T_MERCHANT, CC_T_PIN_CHECK,
+    CC_T_RULES, CC_T_TERMINAL, CC_T_TOP_UP, CC_W_MERCHANT, CC_W_ONLINE, CC_W_SUBSIDY,
+    CC_W_SUBSIDY_SOURCE, CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST, CC_W_WATER, cc_account_body,
+    cc_medium, cc_medium_body, cc_meals_body, cc_record, cc_request, cc_rules_body, cc_terminal,
 )
 from ext.rows cimport find16
 from ext.tables cimport (
@@ -95,7 +94,9 @@ cdef int check_named(const cc_tables *t, const cc_effect *e, uint32_t opened) no
     return CC_ST_CONFLICT if row != 0 and t.medium[row].state != CC_MS_UNBOUND else 0
 
 
-cdef bint wallet_known(const cc_tables *t, const cc_effect *e, uint8_t w, uint32_t opened) noexcept nogil:
+cdef bint wallet_known(
+    const cc_tables *t, const cc_effect *e, uint8_t w, uint32_t opened,
+) noexcept nogil:
     if w == CC_W_ONLINE or w == CC_W_WATER or w == CC_W_SUBSIDY:
         return e.row < t.accounts + opened and (e.row != 0 or opened != 0)
     if w == CC_W_MERCHANT:
@@ -141,6 +142,8 @@ cdef int64_t balance(const cc_tables *t, const cc_effect *e, uint8_t w) noexcept
 
 cdef int check_expected(const cc_tables *t, const cc_effect *e) noexcept nogil:
     """The state an effect was decided on, against the row as it stands."""
+    if e.row >= (t.media if e.kind == CC_EF_MEDIUM_STATE else t.accounts):
+        return 0  # out of range: refused as INVALID below
     if e.kind == CC_EF_MEDIUM_STATE:
         if e.expect & CC_X_STATUS and (
                 t.medium[e.row].state != e.expect_status
@@ -176,6 +179,10 @@ cdef int check_other(const cc_tables *t, const cc_effect *e) noexcept nogil:
     return 0
 
 
+cdef inline bint makes_row(const cc_tables *t, const cc_effect *e) noexcept nogil:
+    return e.row == 0 or e.row >= next_row_of(t, e.kind)
+
+
 cdef int check_effect(
     const cc_tables *t, const cc_command *c, uint32_t index,
 ) noexcept nogil:
@@ -183,7 +190,7 @@ cdef int check_effect(
     cdef uint32_t i, before = 0, opened = 0
     cdef int status
     for i in range(index):
-        before += 1 if c.effect[i].kind == e.kind and c.effect[i].row == 0 else 0
+        before += 1 if c.effect[i].kind == e.kind and makes_row(t, &c.effect[i]) else 0
         opened += 1 if c.effect[i].kind == CC_EF_ACCOUNT_OPEN else 0
     status = check_expected(t, e) if opened == 0 else 0
     if status != 0:
@@ -363,7 +370,6 @@ cdef void write_document(
         b.payload_len += c.payload_len
         if c.flags & CC_CF_HAS_PIN:
             r.flags |= CC_F_PIN_OK
-    r.aux = c.payload_len if reason == CC_R_OK else 0
     keep(t, b, r, r.part)
 
 
@@ -374,8 +380,6 @@ cdef void write_pin_check(
     money_now(t, r)
     r.outcome = CC_O_APPROVED
     r.body.money.debit_after = t.account[c.account].online
-    if t.account[c.account].flags & CC_A_MUST_CHANGE:
-        r.flags |= CC_F_MUST_CHANGE
     if reason == CC_R_OK:
         r.flags |= CC_F_PIN_OK
         r.body.money.pin_fails = 0

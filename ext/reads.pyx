@@ -10,11 +10,11 @@ from ext.commands cimport (
 from ext.keys cimport find_key
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
 from ext.originals cimport BATCH_READY, BATCH_EXPIRED, batch_at_hand
-from ext.records cimport CC_K_NONE, CC_MS_UNBOUND, CC_TERMINAL_SEQ_MAX, cc_key, cc_medium, cc_terminal
-from ext.rows cimport find16
-from ext.tables cimport (
-    CC_D_HISTORY, CC_D_READ, CC_D_REPLAY, cc_tables,
+from ext.records cimport (
+    CC_K_NONE, CC_MS_UNBOUND, CC_TERMINAL_SEQ_MAX, cc_key, cc_medium, cc_terminal,
 )
+from ext.rows cimport find16
+from ext.tables cimport CC_D_HISTORY, CC_D_READ, CC_D_REPLAY, cc_tables
 
 
 cdef int not_found(cc_reply *reply) noexcept nogil:

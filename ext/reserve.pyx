@@ -2,9 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from ext.commands cimport (
-    CC_CF_LOADED, CC_OP_CAPTURE, cc_command, cc_reply,
-)
+from ext.commands cimport CC_CF_LOADED, CC_OP_CAPTURE, cc_command, cc_reply
 from ext.holds cimport find_hold
 from ext.originals cimport ORIGINAL_AT, ORIGINAL_NONE, find_original, loaded_part
 from ext.reasons cimport (
@@ -12,9 +10,9 @@ from ext.reasons cimport (
     CC_R_HOLD_PENDING,
 )
 from ext.records cimport (
-    CC_F_BY_COUNTER, CC_F_COUNTS_DAY, CC_F_COUNTS_MEAL, CC_F_EXCESS, CC_F_FORCED, CC_F_LATE, CC_HS_EXPIRED, CC_O_APPROVED,
-    CC_T_CAPTURE, CC_T_HOLD, CC_T_RELEASE, CC_W_MERCHANT, CC_W_ONLINE, CC_W_WATER, cc_account,
-    cc_hold, cc_record,
+    CC_F_BY_COUNTER, CC_F_COUNTS_DAY, CC_F_COUNTS_MEAL, CC_F_EXCESS, CC_F_FORCED, CC_F_LATE,
+    CC_HS_EXPIRED, CC_O_APPROVED, CC_T_CAPTURE, CC_T_HOLD, CC_T_RELEASE, CC_W_MERCHANT,
+    CC_W_ONLINE, CC_W_WATER, cc_account, cc_hold, cc_record,
 )
 from ext.tables cimport CC_D_LOAD_ORIGINAL, cc_block, cc_tables
 from ext.taps cimport cc_tap, close_record, done, open_record, refuse
@@ -195,7 +193,7 @@ cdef int decide_held(
             return refuse(t, b, c, x, CC_R_AMOUNT_INVALID, reply)
         x.amount = h.amount if h.water or c.amount > h.amount else c.amount
         r = post_hold(t, b, c, x, &h)
-        if c.amount > h.amount:
+        if c.amount > h.amount and not h.water:
             r.flags |= CC_F_EXCESS
     close_record(t, b, r)
     return done(t, b, b.n - 1, reply)

@@ -143,7 +143,7 @@ cdef inline uint32_t find16(
 cdef inline void put16(
     cc_index *ix, const uint8_t *rows, size_t stride, const uint8_t *key, uint32_t new,
 ) noexcept nogil:
-    """Let the key find `new`; of two rows with one key the later wins, so a redo changes nothing."""
+    """Let the key find `new`; of two rows with one key the later wins: a redo changes nothing."""
     cdef uint64_t a = load64(key), b = load64(key + 8)
     cdef uint32_t at = spot16(a, b) & ix.mask
     cdef uint32_t row = ix.slot[at]

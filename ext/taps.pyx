@@ -1,6 +1,6 @@
 """Making an answer from the records of a decision."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from ext.commands cimport cc_reply
 from ext.reasons cimport CC_R_PIN_LOCKED, CC_R_PIN_REQUIRED, CC_R_PIN_WRONG

@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 from ext.commands cimport CC_CF_BY_SEQ, CC_CF_LOADED, CC_ST_TABLE_FULL, cc_command, cc_reply
 from ext.holds cimport find_hold
 from ext.originals cimport (
-    ORIGINAL_AT, ORIGINAL_NONE, ORIGINAL_PIN_REQUIRED, ORIGINAL_TOMBSTONE, ORIGINAL_UNUSED,
-    find_original, loaded_part, loaded_parts,
+    ORIGINAL_AT, ORIGINAL_NONE, ORIGINAL_TOMBSTONE, ORIGINAL_UNUSED, find_original, loaded_part,
+    loaded_parts,
 )
 from ext.reasons cimport (
     CC_R_ACCOUNT_CLOSED, CC_R_ALREADY_REFUNDED, CC_R_ALREADY_REVERSED, CC_R_AMOUNT_INVALID,

@@ -1,7 +1,8 @@
 """The codec of the hot messages; shapes are those of ext/commands.h."""
 
-from typing_extensions import Buffer
 from typing import Final, TypedDict
+
+from typing_extensions import Buffer
 
 METHODS: Final[dict[str, int]]
 REPLY_BYTES: Final[int]

@@ -140,8 +140,7 @@ def refused(
     """A wrong password is counted, and answers the request."""
     flags = Flag.KEY_IS_REQUEST | verdict
     check = check_record(books, account, Outcome.DECLINED, reason, flags)
-    empty = replace(act, document_kind=0)
-    return [check, document(books, empty, Outcome.DECLINED, reason, flags, 1)]
+    return [check, document(books, act, Outcome.DECLINED, reason, Flag.KEY_IS_REQUEST, 1)]
 
 
 def check_record(
