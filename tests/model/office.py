@@ -112,7 +112,7 @@ def perform(books: Books, act: Act) -> OfficeReply:
             return remember(books, act, refused(books, act, account, reason, verdict))
         flags |= verdict
     for index, effect in enumerate(act.effects):
-        if problem := objection(books, effect):
+        if problem := objection(books, effect) or wrong_row(books, act.effects[:index], effect):
             if account:
                 account.pin_fails = fails
             return OfficeReply(status=problem, effect=index)
@@ -197,6 +197,24 @@ def objection(books: Books, effect: Effect) -> str:
         if taken and taken.state is not MediumState.UNBOUND:
             return "CONFLICT"
     return ""
+
+
+def wrong_row(books: Books, before: Sequence[Effect], effect: Effect) -> str:
+    """Rows are made in order: a number given for a new one must be the next free."""
+    tables: dict[EffectKind, dict[int, Any]] = {
+        EffectKind.ACCOUNT_OPEN: books.accounts,
+        EffectKind.MEDIUM_BIND: books.media,
+        EffectKind.MERCHANT: books.merchants,
+        EffectKind.TERMINAL: books.terminals,
+    }
+    table = tables.get(effect.kind)
+    if table is None or not effect.row:
+        return ""
+    if effect.row in table:
+        makes = effect.kind in {EffectKind.ACCOUNT_OPEN, EffectKind.MEDIUM_BIND}
+        return "CONFLICT" if makes else ""
+    earlier = sum(1 for e in before if e.kind is effect.kind and e.row not in table)
+    return "" if effect.row == next_row(table) + earlier else "CONFLICT"
 
 
 def is_account(kind: EffectKind) -> bool:

@@ -156,7 +156,7 @@ AUTHORIZE = Order(
     terminal="POS-07",
     tap={"amount": 6_000},
     rows=(
-        Row(Reason.TERMINAL_NOT_SIGNED_IN, {"batch_no": 0, "terminal_seq": 500}, nothing),
+        Row(Reason.TERMINAL_NOT_SIGNED_IN, {"batch_no": 9, "terminal_seq": 500}, nothing),
         Row(Reason.TERMINAL_NOT_SIGNED_IN, {"batch_no": 2, "terminal_seq": 500}, nothing),
         Row(Reason.DUPLICATE_MISMATCH, {"terminal_seq": 500}, nothing),
         Row(Reason.ORIGINAL_REVERSED, {"terminal_seq": 600}, nothing),
@@ -196,8 +196,8 @@ AUTHORIZE = Order(
 
 def break_water(rig: Rig) -> None:
     """An open transfer of another medium, at a category that may not hold, no money."""
-    rig.do([bind(5, 1)])
-    rig.water(10, medium=card(5))
+    rig.do([bind(4, 1)])
+    rig.water(10, medium=card(4))
     rig.do([BAD_CARD, BROKE, account_status(AccountStatus.CLOSED)])
     rig.do([merchant(2, Category.BATH), rules(day_limit=0, water_cap=500)])
     rig.do([terminal(3, "W-1", 2, max_amount=999, flags=0)])
@@ -213,11 +213,11 @@ WATER = Order(
         *ACCOUNT_ROWS,
         Row(Reason.CATEGORY_NOT_ALLOWED, {}, perform(merchant(2, Category.WATER))),
         Row(Reason.HOLD_PENDING, {}, nothing),
-        Row(Reason.CARD_COUNTER_REGRESSION, {"medium": card(5)}, nothing),
+        Row(Reason.CARD_COUNTER_REGRESSION, {"medium": card(4)}, nothing),
         # the counter resolves the open transfer on the way to this refusal
         Row(
             Reason.AMOUNT_INVALID,
-            {"medium": card(5), "card_counter": 10},
+            {"medium": card(4), "card_counter": 10},
             perform(terminal(3, "W-1", 2, flags=0)),
         ),
         Row(Reason.WATER_CAP, {}, perform(rules(day_limit=0, water_cap=1_000))),

@@ -459,7 +459,7 @@ class CampusLife(RuleBasedStateMachine):
         amount = self.amount(edge, number)
         self.keep(
             self.rig.make_tap(
-                Op.AUTHORIZE, name, batch_no=max(batch, 0), medium=card(number), amount=amount
+                Op.AUTHORIZE, name, batch_no=max(batch, 1), medium=card(number), amount=amount
             )
         )
 
