@@ -85,7 +85,7 @@ class Desk:
 
     async def read(self, function: Callable[[Registry], _Result]) -> _Result:
         """Run a reading function on the registry."""
-        return await self._projector.read(function, after_seq=self._after_seq)
+        return await self._projector.look(function, after_seq=self._after_seq)
 
     async def wallets(self, account: int) -> AccountReply:
         """Read an account's money as it stands."""
@@ -198,7 +198,7 @@ class OfficeLane:
             _log.error("act_failed_unheard", act=waiting.act.name, error=repr(error))
 
     async def _decide(self, act: Act) -> ActAnswer:
-        known = await self._projector.read(
+        known = await self._projector.look(
             lambda registry: registry.request(act.request_id), after_seq=self._last_seq
         )
         if known is not None:
@@ -240,8 +240,7 @@ class OfficeLane:
     async def _shown(self, act: Act, reply: OfficeReply) -> ActAnswer:
         """Answer when the registry shows the act: what is read next contains it."""
         self._last_seq = max(self._last_seq, reply["seq"])
-        self._projector.wake()
-        known = await self._projector.read(
+        known = await self._projector.look(
             lambda registry: registry.request(act.request_id), after_seq=reply["seq"]
         )
         if known is None:

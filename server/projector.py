@@ -1,9 +1,11 @@
 """The projector: one thread that follows the acknowledged journal into the registry.
 
-It alone touches the registry. Reads run here too, between blocks, so that every read sees all
-blocks up to the seq it names and no lock is needed. The same loop rebuilds an absent registry from
-seq 1. When the registry cannot be used, reads are answered REGISTRY_UNAVAILABLE, payments go on,
-and opening it is tried again every second.
+One lock guards the registry, and it is free between blocks, so every read sees exactly the blocks up
+to the seq it names. `read` runs in the projector's thread; `look`, for single rows, in the caller's
+when the lock is free, and takes the few blocks that are still missing along: an act of the office
+need not wait for a thread to wake. The same loop rebuilds an absent registry from seq 1. When the
+registry cannot be used, reads are answered REGISTRY_UNAVAILABLE, payments go on, and opening it is
+tried again every second.
 """
 
 from __future__ import annotations
@@ -40,6 +42,13 @@ READ_TIMEOUT_S: Final = 5
 """How long a read waits for the registry to get where it must be."""
 CHUNK_BYTES: Final = 4 << 20
 """Blocks taken from the journal at once, bytes."""
+LOOK_RECORDS: Final = 1_024
+"""How far behind the registry may be for `look` to bring it up itself, records."""
+LOOK_BYTES: Final = 256 << 10
+"""Blocks that `look` takes from the journal at most, bytes."""
+
+FAULTS: Final = (sqlite3.Error, SchemaError, DocumentError, BlockError, OSError)
+"""What makes the registry unusable until it is opened again."""
 
 _Result = TypeVar("_Result")
 _log = structlog.get_logger("campuscard.projector")
@@ -81,6 +90,7 @@ class Projector:
         self._registry: Registry | None = None
         self._projection: Projection | None = None
         self._reads: deque[_Read] = deque()
+        self._lock = threading.Lock()  # registry, projection, transaction, applied_seq
         self._wake = threading.Event()
         self._stopping = False
         self._in_transaction = False
@@ -100,9 +110,25 @@ class Projector:
         self._wake.set()
         self._thread.join()
 
-    def wake(self) -> None:
-        """Look at the journal now."""
-        self._wake.set()
+    async def look(self, function: Callable[[Registry], _Result], *, after_seq: int = 0) -> _Result:
+        """Run a quick function on the registry once it stands at ``after_seq`` or later.
+
+        Args:
+            function: reads single rows, microseconds: it may run in this thread.
+            after_seq: as for ``read``.
+
+        Raises:
+            Refusal: REGISTRY_UNAVAILABLE.
+        """
+        after_seq = max(after_seq, self._first_seq)
+        if after_seq - self.applied_seq <= LOOK_RECORDS and self._lock.acquire(blocking=False):
+            try:
+                registry = self._registry
+                if registry is not None and self._catch_up(after_seq):
+                    return function(registry)
+            finally:
+                self._lock.release()
+        return await self.read(function, after_seq=after_seq)
 
     async def read(self, function: Callable[[Registry], _Result], *, after_seq: int = 0) -> _Result:
         """Run a function on the registry once it stands at ``after_seq`` or later.
@@ -125,6 +151,17 @@ class Projector:
         except TimeoutError:
             raise Refusal("REGISTRY_UNAVAILABLE", retry_after_ms=1_000) from None
 
+    def _catch_up(self, after_seq: int) -> bool:
+        """Apply what is missing up to a seq, with the lock held; False when it went wrong."""
+        try:
+            while self.applied_seq < after_seq:
+                if not self._apply(self._journal.read_blocks(self.applied_seq + 1, LOOK_BYTES)):
+                    return False
+        except FAULTS as error:
+            self._fail(error)
+            return False
+        return True
+
     # ---- the thread ----
 
     def _run(self) -> None:
@@ -132,16 +169,18 @@ class Projector:
             stopping = self._stopping
             try:
                 moved = self._turn()
-            except (sqlite3.Error, SchemaError, DocumentError, BlockError, OSError) as error:
-                self._fail(error)
+            except FAULTS as error:
+                with self._lock:
+                    self._fail(error)
                 if stopping:
                     return
                 self._wake.wait(RETRY_S)
                 self._wake.clear()
                 continue
             if stopping and not moved:
-                self._commit()
-                self._close()
+                with self._lock:
+                    self._commit()
+                    self._close()
                 return
             if not moved and not self._wake.wait(IDLE_S):
                 continue
@@ -149,22 +188,23 @@ class Projector:
 
     def _turn(self) -> bool:
         """Do one round; tell whether the registry moved."""
-        if self._registry is None:
-            self._open()
-        head = self._journal.head()["acknowledged_seq"]
-        moved = False
-        if head > self.applied_seq:
-            moved = self._apply_chunk()
-        self._answer_reads()
-        if self._in_transaction and time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
-            self._commit()
+        with self._lock:
+            if self._registry is None:
+                self._open()
+            head = self._journal.head()["acknowledged_seq"]
+            moved = head > self.applied_seq and self._apply(
+                self._journal.read_blocks(self.applied_seq + 1, CHUNK_BYTES)
+            )
+            self._answer_reads()
+            if self._in_transaction and time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
+                self._commit()
         return moved
 
-    def _apply_chunk(self) -> bool:
+    def _apply(self, blocks: list[bytes]) -> bool:
+        """Apply blocks, with the lock held; tell whether there were any."""
         registry, projection = self._registry, self._projection
-        assert registry is not None  # noqa: S101 - opened by _turn
-        assert projection is not None  # noqa: S101 - opened by _turn
-        blocks = self._journal.read_blocks(self.applied_seq + 1, CHUNK_BYTES)
+        assert registry is not None  # noqa: S101 - whoever holds the lock has looked
+        assert projection is not None  # noqa: S101 - made with the registry
         for raw in blocks:
             block = Block(raw)
             if block.header.first_seq != self.applied_seq + 1:

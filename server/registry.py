@@ -4,7 +4,7 @@ SQLite in WAL mode with ``synchronous=NORMAL``: never corrupt, and what a power 
 newest commits the journal gives back. It is a projection: deleting the file costs a rebuild and
 nothing else. ``applied_seq`` and the chain hash of that block say where it stands.
 
-One connection, used by the projector's thread alone; see ``server/projector.py``.
+One connection under the projector's lock; see ``server/projector.py``.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ class Registry:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+        self.connection = sqlite3.connect(
+            path, isolation_level=None, timeout=10, check_same_thread=False
+        )
         execute = self.connection.execute
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=NORMAL")

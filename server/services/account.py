@@ -100,7 +100,7 @@ class AccountService(pb_grpc.AccountServiceServicer):
                 raise missing("account" if account_no else "medium")
             return account, registry.media_of(account.number)
 
-        account, bound_media = await self._office.projector.read(find)
+        account, bound_media = await self._office.projector.look(find)
         wallets = await self._office.wallets(account.number)
         return pb.GetAccountResponse(
             account=account_message(account),
@@ -297,7 +297,7 @@ class AccountService(pb_grpc.AccountServiceServicer):
         return await self._pages.page(request)
 
     async def _pin_max(self) -> int:
-        return (await self._office.projector.read(lambda r: r.rules())).pin_max
+        return (await self._office.projector.look(lambda r: r.rules())).pin_max
 
 
 async def _account(desk: Desk, account_no: str) -> AccountFacts:

@@ -76,7 +76,7 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         """Read a merchant; see the proto."""
         del context
         merchant_id = fields.short_name("merchant_id", request.merchant_id)
-        merchant = await self._office.projector.read(lambda r: r.merchant(merchant_id))
+        merchant = await self._office.projector.look(lambda r: r.merchant(merchant_id))
         if merchant is None:
             raise missing("merchant")
         return pb.GetMerchantResponse(merchant=merchant_message(merchant))
@@ -157,7 +157,7 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         """Read a terminal; see the proto."""
         del context
         terminal_id = fields.short_name("terminal_id", request.terminal_id)
-        terminal = await self._office.projector.read(lambda r: r.terminal(terminal_id))
+        terminal = await self._office.projector.look(lambda r: r.terminal(terminal_id))
         if terminal is None:
             raise missing("terminal")
         return pb.GetTerminalResponse(
@@ -226,7 +226,7 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
     ) -> pb.GetMealPeriodsResponse:
         """Read the meal periods; see the proto."""
         del request, context
-        meals, version = await self._office.projector.read(
+        meals, version = await self._office.projector.look(
             lambda r: (r.meals(), r.parameter_version("meals"))
         )
         periods = [
@@ -257,7 +257,7 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
     async def GetRules(self, request: pb.GetRulesRequest, context: Context) -> pb.GetRulesResponse:
         """Read the limit rules; see the proto."""
         del request, context
-        rules = await self._office.projector.read(lambda r: r.rules())
+        rules = await self._office.projector.look(lambda r: r.rules())
         return pb.GetRulesResponse(rules=pb.Rules(**rules_fields(rules)))
 
     async def SetRules(self, request: pb.SetRulesRequest, context: Context) -> pb.SetRulesResponse:

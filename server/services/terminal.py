@@ -145,7 +145,7 @@ class TerminalService:
             raise invalid("terminal_id", "1 to 16 ASCII letters, digits, '-' and '_'")
         head = self._engine.head()
         now = self._clock.now_us()
-        terminal = await self._projector.read(
+        terminal = await self._projector.look(
             lambda r: r.terminal(terminal_id), after_seq=head["acknowledged_seq"]
         )
         skew = abs(request.terminal_time_us - now) if request.terminal_time_us else 0
