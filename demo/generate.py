@@ -60,7 +60,7 @@ OTHER_MERCHANTS: Final = (
     ("bath", "BATH", "B", 3, 6, False, "{}区浴室", "{}区浴室"),
     ("power", "UTILITY", "U", 3, 4, True, "{}区宿舍水电", "{}区值班室"),
     ("gate", "ACCESS", "G", 1, 4, False, "校门出入口", "校门"),
-    ("counter", "SHOP", "COUNTER", 1, 1, True, "一卡通服务中心", "5号楼2楼"),
+    ("tryout", "CANTEEN", "COUNTER", 1, 1, True, "体验窗口", "5号楼2楼"),
 )
 
 ROSTER_COLUMNS: Final = (

@@ -62,27 +62,28 @@ class Services:
     def call(
         self, method: Callable[..., Response], request: Message, *, timeout_s: float = TIMEOUT_S
     ) -> Response:
-        """Call once; a gRPC error becomes a Failure with its next step."""
-        try:
-            return method(request, timeout=timeout_s)
-        except grpc.RpcError as error:
-            raise failure_of(error, self.address) from error
+        """Call; where the server says that it may help, again. For reads and for acts with an id.
 
-    def act(
-        self, method: Callable[..., Response], request: Any, *, timeout_s: float = TIMEOUT_S
-    ) -> Response:
-        """Call an act of the office: under one request_id, repeated while the outcome is open."""
-        request.request_id = new_request_id()
+        Raises:
+            Failure: what went wrong and the next step.
+        """
         ends = time.monotonic() + timeout_s
+        pause_s = 0.05
         while True:
             try:
                 return method(request, timeout=timeout_s)
             except grpc.RpcError as error:
-                wait_s = details(error).wait_s
-                pause_s = wait_s if wait_s is not None else 0.2
+                pause_s = max(2 * pause_s, details(error).wait_s or 0.0)
                 if not _may_repeat(error) or time.monotonic() + pause_s >= ends:
                     raise failure_of(error, self.address) from error
                 time.sleep(pause_s)
+
+    def act(
+        self, method: Callable[..., Response], request: Any, *, timeout_s: float = TIMEOUT_S
+    ) -> Response:
+        """Call an act of the office under one new request_id."""
+        request.request_id = new_request_id()
+        return self.call(method, request, timeout_s=timeout_s)
 
 
 def new_request_id() -> str:

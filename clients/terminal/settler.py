@@ -42,7 +42,9 @@ from clients.terminal.store import Store
 
 NOT_SIGNED_IN: Final = "TERMINAL_NOT_SIGNED_IN"
 # Refusals of a reversal that say what it wanted to reach: the original stands for nothing.
-_NOTHING_LEFT: Final = frozenset({"ALREADY_REVERSED", "ORIGINAL_NOT_APPROVED", "ORIGINAL_REVERSED"})
+_NOTHING_LEFT: Final = frozenset(
+    {"ALREADY_REVERSED", "HOLD_CLOSED", "ORIGINAL_NOT_APPROVED", "ORIGINAL_REVERSED"}
+)
 _REKEYS_MAX: Final = 3
 _EVENTS: Final = {
     pb.OUTCOME_APPROVED: (Event.APPROVED, Result.APPROVED),

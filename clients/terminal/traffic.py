@@ -28,6 +28,7 @@ from clients.campus import (
 from core.ids import initial_password
 
 ZIPF_EXPONENT: Final = 1.1
+TRYOUT: Final = "tryout"  # its terminal is for people who try `campuscard pay`
 SALES: Final = frozenset({"CANTEEN", "SHOP", "UTILITY"})
 
 
@@ -127,7 +128,7 @@ def read_campus(directory: Path, *, terminals: int) -> Campus:
             row
             for row in read_terminals(directory / "terminals.csv").rows
             if categories.get(row.merchant_id) in SALES | {"WATER", "BATH"}
-            and row.merchant_id != "counter"
+            and row.merchant_id != TRYOUT
         ],
         terminals,
     )
