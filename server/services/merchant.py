@@ -157,7 +157,10 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         """Read a terminal; see the proto."""
         del context
         terminal_id = fields.short_name("terminal_id", request.terminal_id)
-        terminal = await self._office.projector.look(lambda r: r.terminal(terminal_id))
+        signed = self._office.engine.head()["acknowledged_seq"]  # sign-ins are taps, not acts
+        terminal = await self._office.projector.look(
+            lambda r: r.terminal(terminal_id), after_seq=signed
+        )
         if terminal is None:
             raise missing("terminal")
         return pb.GetTerminalResponse(
