@@ -4,7 +4,7 @@ core/ has decided the paper; here only what must hold at this very moment is che
 each effect expects, ranges, room, and the transaction password where one was asked for.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ext.apply cimport apply_record
@@ -16,9 +16,9 @@ from ext.commands cimport (
     CC_X_ROW_FREE, CC_X_STATUS, cc_command, cc_effect, cc_reply,
 )
 from ext.digest cimport pin_mac
-from ext.limits cimport day_now, meal_now
+from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
 from ext.pins cimport pin_verdict
-from ext.reasons cimport CC_R_OK, CC_R_PIN_WRONG
+from ext.reasons cimport CC_R_OK, CC_R_PIN_NOT_SET, CC_R_PIN_WRONG
 from ext.records cimport (
     CC_A_MUST_CHANGE, CC_AMOUNT_MAX, CC_AS_CLOSED, CC_AS_NORMAL, CC_BALANCE_MAX, CC_CATEGORIES,
     CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_PIN_BAD, CC_F_PIN_OK,
@@ -385,6 +385,10 @@ cdef void write_pin_check(
         r.body.money.pin_fails = 0
     else:
         r.outcome, r.reason = CC_O_DECLINED, <uint16_t>reason
+        if reason != CC_R_PIN_NOT_SET:
+            r.body.money.credit_after = <int64_t>(
+                <uint64_t>day_limit_of(t, &t.account[c.account])
+                | <uint64_t>meal_limit_of(t, &t.account[c.account]) << 32)
         if reason == CC_R_PIN_WRONG:
             r.flags |= CC_F_PIN_BAD
             r.body.money.pin_fails += 1
