@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from ext.atomics cimport bell_arm, bell_disarm, bell_ring, bell_wait, load32
 from ext.blocks cimport block_records
 from ext.commands cimport (
-    CC_CF_LOADED, CC_ST_NOT_FOUND, CC_ST_OVERLOADED, cc_command, cc_reply,
+    CC_CF_LOADED, CC_OP_OFFICE, CC_ST_NOT_FOUND, CC_ST_OVERLOADED, cc_command, cc_reply,
 )
 from ext.digest cimport crc32c
 from ext.feed cimport cc_ticket, feed_push
@@ -23,7 +23,8 @@ from ext.journal cimport (
 )
 from ext.keys cimport key_of_record, original_key_of_record
 from ext.records cimport (
-    CC_PARTS_MAX, CC_T_SIGN_IN, cc_block_header, cc_key, cc_record,
+    CC_O_EFFECT, CC_PARTS_MAX, CC_T_DOCUMENT, CC_T_MEDIUM, CC_T_MERCHANT, CC_T_PIN_CHECK,
+    CC_T_SIGN_IN, CC_T_TERMINAL, cc_block_header, cc_key, cc_record,
 )
 from ext.shared cimport cc_shared
 from ext.taps cimport reply_from_records
@@ -70,6 +71,30 @@ cdef void release_one(cc_ticket *ticket) noexcept nogil:
     feed_push(ticket.feed, ticket, ticket)
 
 
+cdef uint32_t row_of(const cc_record *effect) noexcept nogil:
+    """The row an effect is about: its answer tells the number that was given."""
+    if effect.type == CC_T_MEDIUM:
+        return effect.medium
+    if effect.type == CC_T_MERCHANT:
+        return effect.merchant
+    if effect.type == CC_T_TERMINAL:
+        return effect.terminal
+    return effect.account
+
+
+cdef uint32_t first_row(cc_reader *r, const cc_record *document) noexcept nogil:
+    """Row of the first effect of the office command that a document ends."""
+    cdef cc_block_header head
+    cdef cc_record effect
+    cdef uint64_t seq = document.seq - (document.part - 1)
+    if document.outcome != CC_O_EFFECT:
+        return 0
+    need_record(r, seq, &head, &effect)
+    if effect.type == CC_T_PIN_CHECK:
+        need_record(r, seq + 1, &head, &effect)
+    return row_of(&effect) if effect.type != CC_T_DOCUMENT else 0
+
+
 cdef void replay(cc_shared *s, cc_reader *r, cc_job *job) noexcept nogil:
     """The first answer again, equal but for `replayed`."""
     cdef cc_record parts[CC_PARTS_MAX]
@@ -81,6 +106,8 @@ cdef void replay(cc_shared *s, cc_reader *r, cc_job *job) noexcept nogil:
     reply_from_records(&s.tables, &head, parts, n, reply)
     reply.token, reply.op = token, job.op
     reply.replayed = 1
+    if job.op == CC_OP_OFFICE:
+        reply.row = first_row(r, &parts[n - 1])
     reply.as_of_seq = job.as_of_seq
     release_one(job.ticket)
 

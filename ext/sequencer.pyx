@@ -15,7 +15,7 @@ from ext.atomics cimport (
     bell_arm, bell_disarm, bell_ring, bell_wait, fence, load32, load64, monotonic_ns, store32,
     store64,
 )
-from ext.blocks cimport BLOCK_OK, block_seal
+from ext.blocks cimport BLOCK_OK, block_bytes, block_seal
 from ext.blocktime cimport begin_block, end_block, next_due_us
 from ext.checkpoint cimport (
     cc_checkpoint, checkpoint_can_copy, checkpoint_copy, checkpoint_start, checkpoint_wanted,
@@ -32,7 +32,9 @@ from ext.jobs cimport (
     CC_J_BATCH, CC_J_HISTORY, CC_J_ORIGINAL, CC_J_REPLAY, cc_job, job_end, job_new, lane_empty,
     lane_put, lane_take,
 )
-from ext.journal cimport cc_fatal, journal_append, journal_space_permille, journal_wants_next
+from ext.journal cimport (
+    cc_fatal, cc_space, journal_append, journal_space, journal_wants_next,
+)
 from ext.oldbatch cimport batch_claim, batch_loaded, batch_unclaim
 from ext.records cimport CC_O_DECLINED
 from ext.ring cimport ring_advance, ring_peek
@@ -47,7 +49,8 @@ from ext.tables cimport (
 cdef enum:
     TEST_CLOCK_POLL_NS = 5000000     # a mapped clock moves without telling
     IDLE_NS = 250000000              # look at clock and space at least so often
-    SPACE_LOOK_NS = 200000000        # between two looks at the journal's room
+    SPACE_LOOK_NS = 200000000        # between two looks at the journal's room,
+    SPACE_STEPS = 500                # or after this part of it has been written
 
 
 # ---- deciding ----
@@ -261,6 +264,7 @@ cdef void flight_commit(cc_shared *s, cc_flight *f) noexcept nogil:
         cc_fatal(s.journal.fault.what, rc)
     memcpy(s.chain, f.trailer.chain, 32)
     tell_head(s)
+    s.space_written += block_bytes(f.block.n, f.block.payload_len)
     took = monotonic_ns() - began
     s.counters.commit_ns += took
     s.counters.blocks += 1
@@ -338,9 +342,13 @@ cdef void stand_still(cc_shared *s) noexcept nogil:
 
 
 cdef void look_at_space(cc_shared *s, int64_t now_ns) noexcept nogil:
-    if now_ns - s.space_looked_ns >= SPACE_LOOK_NS:
-        s.counters.space_permille = journal_space_permille(&s.journal)
-        s.space_looked_ns = now_ns
+    """From time to time, and before much has been written since: debits stop before space ends."""
+    cdef cc_space space
+    if now_ns - s.space_looked_ns >= SPACE_LOOK_NS or s.space_written >= s.space_step:
+        journal_space(&s.journal, &space)
+        s.counters.space_permille = space.permille
+        s.space_looked_ns, s.space_written = now_ns, 0
+        s.space_step = space.room // SPACE_STEPS
         if journal_wants_next(&s.journal):
             store32(&s.checkpoint.prepare, 1)
             bell_ring(&s.checkpoint.bell)

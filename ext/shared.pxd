@@ -64,6 +64,7 @@ ctypedef struct cc_shared:
     void *sha                    # the sequencer's hashing context
     cc_job *resume               # came back, found the block full
     int64_t space_looked_ns      # when the sequencer last looked at the journal's room
+    uint64_t space_step, space_written  # bytes after which it looks again; bytes since then
 
 
 cdef cc_shared *shared_new() except NULL
