@@ -169,7 +169,7 @@ def reverse_hold(books: Books, tap: Tap, terminal: Terminal, original: Record) -
     """A reversed hold is a released one."""
     record = holds.free(books, books.holds[original.seq], Kind.REVERSAL)
     record.flags |= Flag.VOID if tap.void else NO_FLAG
-    record.original_part = original.part
+    record.original_part = 1
     record.aux = asked32(tap.amount)
     return answer([books.tap_record(tap, terminal, record, books.accounts[original.account])])
 
