@@ -210,7 +210,7 @@ class Server:
             options=[
                 ("grpc.max_receive_message_length", received),
                 ("grpc.max_metadata_size", _METADATA_BYTES),
-                ("grpc.max_concurrent_streams", settings.server.calls_max),
+                ("grpc.max_concurrent_streams", 2 * settings.server.calls_max),
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_time_ms", 30_000),
