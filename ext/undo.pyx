@@ -109,13 +109,19 @@ cdef int reverse_hold(
     cc_reply *reply,
 ) noexcept nogil:
     cdef uint32_t row = find_hold(t, o.seq)
+    cdef cc_record *r
     cdef cc_hold h
     if row == 0 or t.hold[row].state == CC_HS_EXPIRED:
         return refuse(t, b, c, x, CC_R_HOLD_CLOSED, reply)
     h = t.hold[row]
     if not h.water and c.amount != h.amount and c.amount != <int64_t>o.aux:
         return refuse(t, b, c, x, CC_R_REVERSAL_AMOUNT_MISMATCH, reply)
-    close_record(t, b, free_hold(t, b, c, x, &h))
+    if t.undos > t.undos_max:
+        reply.status = CC_ST_TABLE_FULL
+        return CC_D_DONE
+    r = free_hold(t, b, c, x, &h)
+    r.body.money.original_part = 1
+    close_record(t, b, r)
     return done(t, b, b.n - 1, reply)
 
 
