@@ -21,6 +21,8 @@ from tests.model.numbers import (
     IN_SERVICE,
     KEY_WINDOW_US,
     KIND_OF,
+    NO_FLAG,
+    Flag,
     Kind,
     Op,
     Outcome,
@@ -107,7 +109,10 @@ class Model:
 
     def refuse_key(self, tap: Tap, terminal: Terminal, reason: Reason) -> Reply:
         """Refuse for the key's sake: neither card nor account is looked at."""
-        record = self.books.refuse(tap, terminal, KIND_OF[tap.op], reason, asked=self.asked(tap))
+        flags = Flag.WATER if tap.water else NO_FLAG
+        flags |= Flag.VOID if tap.void else NO_FLAG
+        kind, asked = KIND_OF[tap.op], self.asked(tap)
+        record = self.books.refuse(tap, terminal, kind, reason, flags=flags, asked=asked)
         return answer([record])
 
     def asked(self, tap: Tap) -> int:
