@@ -43,8 +43,8 @@ from clients.admin.terminals import (
     run_simulation,
 )
 from clients.campus import FileFormatError
-from clients.terminal import Key, Receipt, connect
-from clients.terminal.link import Decided, Link
+from clients.terminal import Key, Receipt, Result, connect
+from clients.terminal.link import Answer, Decided, Link, NotYet, Unknown
 from clients.terminal.simulate import Plan
 
 app: Final = typer.Typer(invoke_without_command=True)
@@ -53,6 +53,9 @@ DIRECTORY: Final = Path("var/demo")
 METRICS: Final = "127.0.0.1:9464"
 SEGMENT_BYTES: Final = 64 << 20  # a demo's journal grows by about 4 GiB a month at 100 taps/s
 FAILURES_SHOWN: Final = 20
+ASK_S: Final = 10.0
+ASK_TRIES: Final = 20
+ASK_PAUSE_S: Final = 0.5
 EXTRA: Final = '\n[log]\nformat = "json"\nlevel = "warning"\n'
 
 DirectoryOption = Annotated[
@@ -211,11 +214,8 @@ def crash(
             )
             _, summary = asyncio.run(work)
         lost = asyncio.run(lost_answers(server.address, answered))
-    kept = [receipt for receipt in answered if receipt.seq]
-    found = {"answers": len(kept), "lost": [str(key) for key in lost], "traffic": summary}
-    if output is Output.JSON:
-        print_json(found)
-    else:
+    kept = [receipt for receipt in answered if is_final(receipt)]
+    if output is Output.TEXT:
         done(
             tr(
                 f"断电前后共 {len(kept)} 个答复, 丢失 {len(lost)} 个; 放弃 {summary['given_up']}, "
@@ -225,25 +225,51 @@ def crash(
             )
         )
     if lost or summary["unsettled"]:
-        raise Failure(tr("有答复丢失!", "Answers were lost!"), told=True, code=Exit.CHECK_FAILED)
-    offline.verify_directory(directory / "data", output=output)
+        raise Failure(
+            tr("有答复丢失!", "Answers were lost!"),
+            code=Exit.CHECK_FAILED,
+            step="\n  ".join(lost[:FAILURES_SHOWN]),
+        )
+    verdict = offline.walk(directory / "data", quiet=output is Output.JSON)
+    if output is Output.JSON:
+        fields = {"answers": len(kept), "lost": 0, "traffic": summary}
+        print_json(fields | {"verdict": offline.verdict_fields(verdict)})
+    offline.judge(verdict, show=output is Output.TEXT)
 
 
-async def lost_answers(address: str, answered: list[Receipt]) -> list[Key]:
-    """Ask the server for every decision a terminal was told; return those it does not have."""
+async def lost_answers(address: str, answered: list[Receipt]) -> list[str]:
+    """Ask the server for every decision a terminal was told; say which it does not have."""
     gate = asyncio.Semaphore(64)
-    lost: list[Key] = []
+    lost: list[str] = []
     async with connect(address) as channel:
         link = Link(channel)
 
         async def one(receipt: Receipt) -> None:
             async with gate:
-                answer = await link.ask(receipt.key, timeout_s=10.0)
-            if not isinstance(answer, Decided) or answer.decision.seq != receipt.seq:
-                lost.append(receipt.key)
+                answer = await _ask(link, receipt.key)
+            if not isinstance(answer, Decided):
+                lost.append(f"{receipt.key} seq {receipt.seq}: {answer}")
+            elif answer.decision.seq != receipt.seq:
+                lost.append(f"{receipt.key} seq {receipt.seq}: now {answer.decision.seq}")
 
-        await asyncio.gather(*(one(receipt) for receipt in answered if receipt.seq))
+        await asyncio.gather(*(one(receipt) for receipt in answered if is_final(receipt)))
     return lost
+
+
+def is_final(receipt: Receipt) -> bool:
+    """Whether nothing may follow under its key: not so where the password was asked for."""
+    return receipt.result in {Result.APPROVED, Result.DECLINED}
+
+
+async def _ask(link: Link, key: Key) -> Answer:
+    """Ask until there is an answer that says something."""
+    answer = await link.ask(key, timeout_s=ASK_S)
+    for _ in range(ASK_TRIES):
+        if not isinstance(answer, NotYet | Unknown):
+            break
+        await asyncio.sleep(answer.wait_s if isinstance(answer, NotYet) else ASK_PAUSE_S)
+        answer = await link.ask(key, timeout_s=ASK_S)
+    return answer
 
 
 # -- loading --------------------------------------------------------------------------------------

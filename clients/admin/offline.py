@@ -109,30 +109,43 @@ def verify(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Walk a stopped or copied journal from its first record and keep the books again."""
-    verify_directory(data_directory(directory, config), output=output, state_hash=state_hash)
+    quiet = output is Output.JSON
+    verdict = walk(data_directory(directory, config), state_hash=state_hash, quiet=quiet)
+    if quiet:
+        print_json(verdict_fields(verdict))
+    judge(verdict, show=not quiet)
 
 
-def verify_directory(
-    data: Path, *, output: Output, state_hash: StateHash = StateHash.SAMPLED
-) -> None:
-    """Verify and print the verdict; a difference is a failed check."""
+def walk(data: Path, *, state_hash: StateHash = StateHash.SAMPLED, quiet: bool = False) -> Verdict:
+    """Verify a directory, with a progress bar."""
     from server.offline import verify as tool
 
-    with offline_errors(), bar(tr("校验", "Verifying"), quiet=output is Output.JSON) as progress:
-        verdict = tool.run(data, state_hash=state_hash.value, progress=progress)
-    if output is Output.JSON:
-        print_json(verdict_fields(verdict))
-    elif verdict.ok:
-        show_verdict(verdict)
+    with offline_errors(), bar(tr("校验", "Verifying"), quiet=quiet) as progress:
+        return tool.run(data, state_hash=state_hash.value, progress=progress)
+
+
+def judge(verdict: Verdict, *, show: bool) -> None:
+    """Show a good verdict; a difference is a failed check.
+
+    Raises:
+        Failure: it is not good; the JSON, if any, was printed before.
+    """
     if not verdict.ok:
         raise Failure(
-            tr(f"校验失败 seq {verdict.bad_seq}: {verdict.difference}",
-               f"Verification failed at seq {verdict.bad_seq}: {verdict.difference}"),
-            told=True, code=Exit.CHECK_FAILED,
+            tr(
+                f"校验失败 seq {verdict.bad_seq}: {verdict.difference}",
+                f"Verification failed at seq {verdict.bad_seq}: {verdict.difference}",
+            ),
+            code=Exit.CHECK_FAILED,
             reason="VERIFY_FAILED",
-            step=tr("停用此目录, 从镜像恢复: campuscard restore MIRROR NEW",
-                    "Stop using this directory; restore the mirror: campuscard restore MIRROR NEW"),
-        )  # fmt: skip
+            step=tr(
+                "停用此目录, 从镜像恢复: campuscard restore MIRROR NEW",
+                "Stop using this directory; restore the mirror: campuscard restore MIRROR NEW",
+            ),
+            told=True,
+        )
+    if show:
+        show_verdict(verdict)
 
 
 def verdict_fields(verdict: Verdict) -> dict[str, Any]:
