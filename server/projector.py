@@ -11,6 +11,7 @@ tried again every second.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 import time
@@ -74,6 +75,12 @@ class _Read:
     future: asyncio.Future[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    registry: Registry
+    projection: Projection
+
+
 class Projector:
     """Keeps one registry at the head of one journal.
 
@@ -87,10 +94,9 @@ class Projector:
         self._journal = journal
         self._path = path
         self._keys = keys
-        self._registry: Registry | None = None
-        self._projection: Projection | None = None
+        self._opened: _Opened | None = None
         self._reads: deque[_Read] = deque()
-        self._lock = threading.Lock()  # registry, projection, transaction, applied_seq
+        self._lock = threading.Lock()  # opened registry, transaction, applied_seq
         self._wake = threading.Event()
         self._stopping = False
         self._in_transaction = False
@@ -123,9 +129,9 @@ class Projector:
         after_seq = max(after_seq, self._first_seq)
         if after_seq - self.applied_seq <= LOOK_RECORDS and self._lock.acquire(blocking=False):
             try:
-                registry = self._registry
-                if registry is not None and self._catch_up(after_seq):
-                    return function(registry)
+                opened = self._opened
+                if opened is not None and self._catch_up(opened, after_seq):
+                    return function(opened.registry)
             finally:
                 self._lock.release()
         return await self.read(function, after_seq=after_seq)
@@ -151,11 +157,12 @@ class Projector:
         except TimeoutError:
             raise Refusal("REGISTRY_UNAVAILABLE", retry_after_ms=1_000) from None
 
-    def _catch_up(self, after_seq: int) -> bool:
+    def _catch_up(self, opened: _Opened, after_seq: int) -> bool:
         """Apply what is missing up to a seq, with the lock held; False when it went wrong."""
         try:
             while self.applied_seq < after_seq:
-                if not self._apply(self._journal.read_blocks(self.applied_seq + 1, LOOK_BYTES)):
+                blocks = self._journal.read_blocks(self.applied_seq + 1, LOOK_BYTES)
+                if not self._apply(opened, blocks):
                     return False
         except FAULTS as error:
             self._fail(error)
@@ -189,36 +196,30 @@ class Projector:
     def _turn(self) -> bool:
         """Do one round; tell whether the registry moved."""
         with self._lock:
-            if self._registry is None:
-                self._open()
+            opened = self._opened or self._open()
             head = self._journal.head()["acknowledged_seq"]
             moved = head > self.applied_seq and self._apply(
-                self._journal.read_blocks(self.applied_seq + 1, CHUNK_BYTES)
+                opened, self._journal.read_blocks(self.applied_seq + 1, CHUNK_BYTES)
             )
-            self._answer_reads()
+            self._answer_reads(opened.registry)
             if self._in_transaction and time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
                 self._commit()
         return moved
 
-    def _apply(self, blocks: list[bytes]) -> bool:
+    def _apply(self, opened: _Opened, blocks: list[bytes]) -> bool:
         """Apply blocks, with the lock held; tell whether there were any."""
-        registry, projection = self._registry, self._projection
-        assert registry is not None  # noqa: S101 - whoever holds the lock has looked
-        assert projection is not None  # noqa: S101 - made with the registry
         for raw in blocks:
             block = Block(raw)
             if block.header.first_seq != self.applied_seq + 1:
                 raise BlockError("the journal has a gap", self.applied_seq + 1)
             if not self._in_transaction:
-                registry.connection.execute("BEGIN IMMEDIATE")
+                opened.registry.connection.execute("BEGIN IMMEDIATE")
                 self._in_transaction = True
-            projection.apply(block)
+            opened.projection.apply(block)
             self.applied_seq = block.header.last_seq
         return bool(blocks)
 
-    def _answer_reads(self) -> None:
-        registry = self._registry
-        assert registry is not None  # noqa: S101 - opened by _turn
+    def _answer_reads(self, registry: Registry) -> None:
         waiting: list[_Read] = []
         while self._reads:
             read = self._reads.popleft()
@@ -237,42 +238,39 @@ class Projector:
         self._reads.extend(waiting)
 
     def _commit(self) -> None:
-        if self._in_transaction and self._registry is not None:
-            self._registry.connection.execute("COMMIT")
+        if self._in_transaction and self._opened is not None:
+            self._opened.registry.connection.execute("COMMIT")
             self._in_transaction = False
         self._committed_at = time.monotonic()
 
-    def _open(self) -> None:
-        position = self._open_or_discard()
-        registry = self._registry
-        assert registry is not None  # noqa: S101 - just opened
-        self._projection = Projection(registry.connection, self._keys)
-        self.applied_seq = position.applied_seq
+    def _open(self) -> _Opened:
+        registry = self._open_or_discard()
+        self.applied_seq = registry.position().applied_seq
         self._in_transaction = False
         self._erase_without_keys(registry)
         if self.error:
-            _log.info("registry_recovered", applied_seq=position.applied_seq)
+            _log.info("registry_recovered", applied_seq=self.applied_seq)
         self.error = ""
+        opened = _Opened(registry, Projection(registry.connection, self._keys))
+        self._opened = opened
+        return opened
 
-    def _open_or_discard(self) -> Position:
+    def _open_or_discard(self) -> Registry:
         """Open the registry; one that is damaged or not of this journal is made anew."""
-        reason = ""
         try:
-            self._registry = Registry(self._path)
-            position = self._registry.position()
-            reason = self._difference(position)
+            registry = Registry(self._path)
+            reason = self._difference(registry.position())
             if not reason:
-                return position
+                return registry
+            registry.close()
+        except sqlite3.OperationalError:
+            raise
         except (sqlite3.DatabaseError, SchemaError) as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
             reason = str(error)
         _log.warning("registry_discarded", reason=reason)
-        self._close()
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        self._registry = Registry(self._path)
-        return self._registry.position()
+        return Registry(self._path)
 
     def _difference(self, position: Position) -> str:
         """Say why a registry does not belong to the journal; empty when it does."""
@@ -291,10 +289,9 @@ class Projector:
                 _log.info("holder_erased", number=number)
 
     def _close(self) -> None:
-        if self._registry is not None:
-            self._registry.close()
-        self._registry = None
-        self._projection = None
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.registry.close()
 
     def _fail(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -302,10 +299,8 @@ class Projector:
             _log.error("registry_failed", error=text, applied_seq=self.applied_seq)
         self.error = text
         self._in_transaction = False
-        try:
+        with contextlib.suppress(sqlite3.Error):
             self._close()
-        except sqlite3.Error:
-            self._registry = None
         while self._reads:
             refusal = Refusal("REGISTRY_UNAVAILABLE", retry_after_ms=1_000)
             _resolve(self._reads.popleft(), None, refusal)

@@ -123,17 +123,17 @@ class TerminalService:
         try:
             request = pb.AuthorizeStreamRequest.FromString(message).authorization
         except DecodeError:
-            return _Streamed(0, refusal=Refusal("REQUEST_MALFORMED"))
+            return _Streamed(0, Refusal("REQUEST_MALFORMED"))
         seq = request.terminal_seq
         wait_ms = self._rates.take(request.terminal_id.encode("utf-8"))
         if wait_ms:
-            return _Streamed(seq, refusal=Refusal("RATE_LIMITED", retry_after_ms=wait_ms))
+            return _Streamed(seq, Refusal("RATE_LIMITED", retry_after_ms=wait_ms))
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         try:
             self._engine.submit(_AUTHORIZE, request.SerializeToString(), future)
         except (Refused, Malformed) as error:
-            return _Streamed(seq, refusal=refusal_of(error))
-        return _Streamed(seq, future=future)
+            return _Streamed(seq, refusal_of(error))
+        return _Streamed(seq, future)
 
     async def heartbeat(
         self, request: pb.HeartbeatRequest, context: Context
@@ -161,28 +161,20 @@ class TerminalService:
 class _Streamed:
     """One message of a stream on its way to its answer."""
 
-    __slots__ = ("_future", "_refusal", "_terminal_seq")
+    __slots__ = ("_outcome", "_terminal_seq")
 
-    def __init__(
-        self,
-        terminal_seq: int,
-        *,
-        future: asyncio.Future[bytes] | None = None,
-        refusal: Refusal | None = None,
-    ) -> None:
+    def __init__(self, terminal_seq: int, outcome: asyncio.Future[bytes] | Refusal) -> None:
         self._terminal_seq = terminal_seq
-        self._future = future
-        self._refusal = refusal
+        self._outcome = outcome
 
     async def answer(self) -> bytes:
         """Wait for the decision and write it as the stream's response."""
-        refusal = self._refusal
-        if self._future is not None:
+        refusal = self._outcome
+        if isinstance(refusal, asyncio.Future):
             try:
-                return streamed_answer(await self._future, self._terminal_seq)
+                return streamed_answer(await refusal, self._terminal_seq)
             except (Refused, Malformed) as error:
                 refusal = refusal_of(error)
-        assert refusal is not None  # noqa: S101 - either a future or a refusal
         error_message = pb.ItemError(
             reason=refusal.reason.name,
             retry_after_ms=retry_ms(refusal),
