@@ -1,5 +1,6 @@
 """verify, dump, follow and restore on journals the engine wrote: two readings of one page agree."""
 
+import asyncio
 import io
 import json
 import shutil
@@ -57,6 +58,7 @@ def test_an_engine_starts_on_a_restored_directory(rig, tmp_path):
     result = restore.run(copy, tmp_path / "new", key_file=rig.folder / "campus.key")
     assert result.ok
     rig.data = str(tmp_path / "new")
+    rig.loop = asyncio.new_event_loop()
     rig.open()
     try:
         assert rig.engine.head()["state_hash"] == head["state_hash"]
@@ -64,4 +66,5 @@ def test_an_engine_starts_on_a_restored_directory(rig, tmp_path):
         rig.buy(1)
     finally:
         rig.shut()
+        rig.loop.close()
     assert verify.run(tmp_path / "new", requests_max=REQUESTS_MAX).ok
