@@ -14,8 +14,8 @@ from tests.model.rig import fund, furnish
 from tests.property.campus_life import CampusLife
 from tests.property.engine_rig import EngineRig
 
-EXAMPLES = int(os.environ.get("CC_EXAMPLES", "20"))
-STEPS = int(os.environ.get("CC_STEPS", "40"))
+EXAMPLES = int(os.environ.get("CC_EXAMPLES", "120"))
+STEPS = int(os.environ.get("CC_STEPS", "60"))
 
 
 class EngineAndModel(CampusLife):
