@@ -53,6 +53,7 @@ DIRECTORY: Final = Path("var/demo")
 METRICS: Final = "127.0.0.1:9464"
 SEGMENT_BYTES: Final = 64 << 20  # a demo's journal grows by about 4 GiB a month at 100 taps/s
 FAILURES_SHOWN: Final = 20
+KEEP_S: Final = 3_600  # a demo runs for ever: its tills forget what is settled
 ASK_S: Final = 10.0
 ASK_TRIES: Final = 20
 ASK_PAUSE_S: Final = 0.5
@@ -97,7 +98,7 @@ def demo(
         if not screen.is_terminal or output is Output.JSON:
             for line in header:
                 note(line)
-        with contextlib.closing(open_store(directory / "terminals.db")) as store:
+        with contextlib.closing(open_store(directory / "terminals.db", keep_s=KEEP_S)) as store:
             quiet = output is Output.JSON
             work = run_simulation(
                 server.address,
@@ -202,7 +203,7 @@ def crash(
             note(tr("服务器已恢复。", "The server is back."))
             await server.ended()
 
-        with contextlib.closing(open_store(directory / "terminals.db")) as store:
+        with contextlib.closing(open_store(directory / "terminals.db", keep_s=KEEP_S)) as store:
             work = run_simulation(
                 server.address,
                 campus,

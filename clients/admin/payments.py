@@ -41,6 +41,7 @@ from clients.terminal.errors import (
 from core.money import format_yuan, parse_yuan
 
 COUNTER: Final = "COUNTER-001"
+KEEP_S: Final = 90 * 86_400  # how long a till remembers
 
 AccountOption = Annotated[
     str, typer.Option("--account", "-a", help=tr("学号或工号。", "Student or staff number."))
@@ -174,11 +175,11 @@ async def _pay(
     raise AssertionError  # the loop returns or raises
 
 
-def open_store(path: Path, *, wait_s: int = 5) -> SqliteStore:
+def open_store(path: Path, *, wait_s: int = 5, keep_s: int = KEEP_S) -> SqliteStore:
     """Open a terminal's store; another command that has it open is waited for."""
     for _ in range(wait_s * 10):
         try:
-            return SqliteStore(path, now_us=now_us())
+            return SqliteStore(path, now_us=now_us(), keep_s=keep_s)
         except StoreBusyError:
             time.sleep(0.1)
         except OSError as error:

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS entry (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS entry_unsettled ON entry (terminal_id)
     WHERE state IN ('open', 'pin_needed', 'reversing');
+CREATE INDEX IF NOT EXISTS entry_age ON entry (saved_us);
 CREATE TABLE IF NOT EXISTS batch (
     terminal_id TEXT PRIMARY KEY, batch_no INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
@@ -43,8 +44,12 @@ _SAVE: Final = (
     "ON CONFLICT DO UPDATE SET state = excluded.state, decision = excluded.decision"
 )
 _GROUP_MAX: Final = 512  # commits that may share one flush
-_KEEP_DAYS: Final = 90  # longer than the server keeps a key (64 days)
-_DAY_US: Final = 86_400_000_000
+_KEEP_S: Final = 90 * 86_400  # longer than the server keeps a key (64 days)
+_FORGET_EVERY: Final = 4_096  # saves between two looks for what may be forgotten
+_FORGET: Final = (
+    "DELETE FROM entry WHERE saved_us < ? AND state NOT IN "
+    "('open', 'pin_needed', 'reversing', 'disputed')"
+)
 
 
 class Store(Protocol):
@@ -81,16 +86,23 @@ class _Job:
 class SqliteStore:
     """A store in one file, for one terminal or many, used by one process at a time."""
 
-    def __init__(self, path: Path, *, now_us: int) -> None:
-        """Open or create the file at ``path``; forgets settled entries older than 90 days.
+    def __init__(self, path: Path, *, now_us: int, keep_s: int = _KEEP_S) -> None:
+        """Open or create a store.
+
+        Args:
+            path: the file.
+            now_us: this terminal's clock, microseconds since 1970 UTC.
+            keep_s: settled entries older than so many seconds are forgotten.
 
         Raises:
             StoreBusyError: another process has it open.
         """
+        self._keep_us = keep_s * 1_000_000
+        self._saves = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(path.with_name(path.name + ".lock"))
         try:
-            self._connection = _connect(path, oldest_us=now_us - _KEEP_DAYS * _DAY_US)
+            self._connection = _connect(path, oldest_us=now_us - self._keep_us)
         except BaseException:
             os.close(self._lock)
             raise
@@ -105,6 +117,11 @@ class SqliteStore:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany(_SAVE, rows)
+            self._saves += len(rows)
+            if self._saves >= _FORGET_EVERY:
+                self._saves = 0
+                newest_us = max(entry.saved_us for entry in entries)
+                connection.execute(_FORGET, (newest_us - self._keep_us,))
 
         await self._do(work)
 
@@ -240,11 +257,7 @@ def _connect(path: Path, *, oldest_us: int) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.executescript(_SCHEMA)
-    connection.execute(
-        "DELETE FROM entry WHERE saved_us < ? AND state NOT IN "
-        "('open', 'pin_needed', 'reversing', 'disputed')",
-        (oldest_us,),
-    )
+    connection.execute(_FORGET, (oldest_us,))
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)  # the new file's name, too, has to survive a power cut

@@ -154,6 +154,10 @@ def test_commands_against_a_running_demo(loaded, tmp_path):
     verdict = json.loads(held.stdout)
     assert verdict["ok"]
     assert verdict["sum_fen"] == 0
+    key = base / "var" / "campuscard.key"
+    restored = run("restore", tmp_path / "mirror", tmp_path / "new", "--key-file", key)
+    assert f"Restored to {tmp_path / 'new'}" in restored.stdout
+    assert "keys/ is missing" in restored.stderr
     lines = run("dump", base / "var" / "data", "--from", 10, "--to", 14).stdout.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == [10, 11, 12, 13, 14]
 

@@ -131,6 +131,17 @@ async def test_old_settled_entries_are_forgotten_and_open_ones_kept(path):
     store.close()
 
 
+async def test_a_busy_store_forgets_while_it_runs(path):
+    store = SqliteStore(path, now_us=NOW, keep_s=60)
+    await store.save(entry(1, state=State.DONE), entry(2))
+    late = NOW + 61_000_000
+    await store.save(*(entry(seq, state=State.DONE, saved_us=late) for seq in range(3, 4_100)))
+    assert await store.find(entry(1).key) is None
+    assert await store.find(entry(2).key) is not None
+    assert await store.find(entry(3).key) is not None
+    store.close()
+
+
 def test_no_password_has_a_place_in_an_entry():
     assert "pin" not in Entry.__slots__
 
