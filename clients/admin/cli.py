@@ -128,6 +128,13 @@ app.command(
     ),
 )(offline.restore)
 app.command(
+    "bench",
+    help=tr("性能: engine, rpc, replay, start。", "Measure: engine, rpc, replay, start."),
+    epilog=examples("campuscard bench", "campuscard bench engine --quick --json"),
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(local.bench)
+app.command(
     "doctor",
     help=tr("体检: 本机与数据目录。", "Look at this machine and say what to do."),
     epilog=examples("campuscard doctor", "campuscard doctor --config campus/campuscard.toml"),

@@ -7,6 +7,7 @@ a function: the other commands start without them, and a broken build still has 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -297,3 +298,19 @@ def doctor(config: ConfigOption = None, output: OutputOption = Output.TEXT) -> N
         )
     if any(finding.health is Health.FAILED for finding in findings):
         raise typer.Exit(Exit.CHECK_FAILED)
+
+
+# -- bench ----------------------------------------------------------------------------------------
+
+
+def bench(context: typer.Context) -> None:
+    """Measure; every argument goes to the benchmarks, which have their own --help."""
+    try:
+        run = importlib.import_module("bench.__main__").main
+    except ModuleNotFoundError as error:
+        raise Failure(
+            tr(f"没有性能测试: {error}", f"There are no benchmarks here: {error}"),
+            code=Exit.LOCAL,
+            step=tr("它们在源码目录 bench/ 中。", "They are in bench/ of the checkout."),
+        ) from error
+    raise typer.Exit(run(context.args))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.serial, pytest.mark.slow]
 FILES = Path(__file__).resolve().parents[2] / "demo"
 STUDENTS, STAFF = 120, 10
 

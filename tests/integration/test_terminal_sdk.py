@@ -10,6 +10,7 @@ from clients.terminal import Result, Settings, SqliteStore, Terminal, connect, n
 from clients.terminal.errors import ServerUnreachableError
 from tests.integration.weather import Weather
 
+pytestmark = pytest.mark.slow
 HURRIED = Settings(
     attempt_s=0.3,
     patience_s=1.0,

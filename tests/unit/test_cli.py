@@ -58,6 +58,7 @@ def test_the_commands_promised_are_there():
         "doctor",
         "config",
         "status",
+        "bench",
         "verify",
         "dump",
         "follow",
