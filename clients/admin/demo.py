@@ -43,7 +43,7 @@ from clients.admin.terminals import (
     run_simulation,
 )
 from clients.campus import FileFormatError
-from clients.terminal import Key, Receipt, Result, connect
+from clients.terminal import Key, Receipt, connect
 from clients.terminal.link import Answer, Decided, Link, NotYet, Unknown
 from clients.terminal.simulate import Plan
 
@@ -215,7 +215,7 @@ def crash(
             )
             _, summary = asyncio.run(work)
         lost = asyncio.run(lost_answers(server.address, answered))
-    kept = [receipt for receipt in answered if is_final(receipt)]
+    kept = [receipt for receipt in answered if receipt.final]
     if output is Output.TEXT:
         done(
             tr(
@@ -253,13 +253,8 @@ async def lost_answers(address: str, answered: list[Receipt]) -> list[str]:
             elif answer.decision.seq != receipt.seq:
                 lost.append(f"{receipt.key} seq {receipt.seq}: now {answer.decision.seq}")
 
-        await asyncio.gather(*(one(receipt) for receipt in answered if is_final(receipt)))
+        await asyncio.gather(*(one(receipt) for receipt in answered if receipt.final))
     return lost
-
-
-def is_final(receipt: Receipt) -> bool:
-    """Whether nothing may follow under its key: not so where the password was asked for."""
-    return receipt.result in {Result.APPROVED, Result.DECLINED}
 
 
 async def _ask(link: Link, key: Key) -> Answer:

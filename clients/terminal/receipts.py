@@ -37,6 +37,11 @@ class Receipt:
         return self.result is Result.APPROVED
 
     @property
+    def final(self) -> bool:
+        """Whether the server gives this answer to the key for ever: not while it asks a password."""
+        return self.result in {Result.APPROVED, Result.DECLINED}
+
+    @property
     def approved_fen(self) -> int:
         """Fen that moved or were reserved, 0 unless approved."""
         return self.decision.approved_fen if self.deliver else 0

@@ -198,7 +198,7 @@ class Simulation:
                 self._answered(receipt, arrival, due_s)
                 if arrival.tap is Tap.VOID and receipt.deliver:
                     await terminal.void(receipt)
-                elif arrival.tap is Tap.TWICE and receipt.seq:
+                elif arrival.tap is Tap.TWICE and receipt.final:
                     self.meter.repeated(receipt, await terminal.repeat(receipt))
 
     async def _purchase(self, terminal: Terminal, arrival: Arrival) -> Receipt:
