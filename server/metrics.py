@@ -1,10 +1,13 @@
 """The engine's and the office's numbers for Prometheus, read when they are asked for.
 
+``METRICS`` is the one table of them: what is collected, and docs/reference/metrics.md.
 ``campuscard_ledger_sum_fen`` must be 0; anything else is the first alert to set up.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import (
@@ -17,45 +20,94 @@ from prometheus_client.registry import Collector
 from core.catalogue import BY_NUMBER, OUTCOMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from prometheus_client.core import Metric
 
-    from ext.engine import Engine, Stats
+    from ext.engine import Engine, Head, Stats
     from server.office_lane import OfficeLane
     from server.projector import Projector
 
 _NS: Final = 1_000_000_000
 _US: Final = 1_000_000
 
-COUNTERS: Final = (
-    ("blocks", "campuscard_blocks", "Blocks committed."),
-    ("records", "campuscard_records", "Records committed."),
-    ("commands", "campuscard_commands", "Commands decided, replays not counted."),
-    ("replays", "campuscard_replays", "Answers given again for a known key."),
+
+class Kind(StrEnum):
+    """Prometheus's types of metrics."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What all metrics of one moment are read from."""
+
+    stats: Stats
+    head: Head
+    registry_seq: int
+    registry_up: bool
+    office_queue_depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric with a value.
+
+    ``name`` is without the prefix ``campuscard_`` and a counter's ``_total``; ``alert`` says which
+    values somebody should be told of.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    alert: str
+    read: Callable[[Numbers], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """One histogram: counts per power of two, in units of ``1 / scale``."""
+
+    name: str
+    text: str
+    alert: str
+    scale: int
+    read: Callable[[Numbers], list[int]]
+
+
+# fmt: off
+METRICS: Final = (
+    Row("ledger_sum_fen", Kind.GAUGE, "Sum of all accounts, fen.", "anything but 0", lambda n: n.stats["ledger_sum"]),
+    Row("space_used_permille", Kind.GAUGE, "Journal space used, thousandths.", "above 700; from 950 on debits pause", lambda n: n.stats["space_used_permille"]),
+    Row("map_used_bytes", Kind.GAUGE, "Bytes used of the journal segment's map.", "", lambda n: n.stats["map_used"]),
+    Row("map_size_bytes", Kind.GAUGE, "Size of the journal segment's map.", "", lambda n: n.stats["map_size"]),
+    Row("queue_depth", Kind.GAUGE, "Commands waiting for the sequencer.", "near `engine.queue`", lambda n: n.stats["queue_depth"]),
+    Row("office_queue_depth", Kind.GAUGE, "Acts waiting for the office lane.", "near `office.queue`", lambda n: n.office_queue_depth),
+    Row("acknowledged_seq", Kind.GAUGE, "Newest seq whose answers may leave.", "standing still under load", lambda n: n.head["acknowledged_seq"]),
+    Row("decided_seq", Kind.GAUGE, "Newest seq decided.", "", lambda n: n.head["decided_seq"]),
+    Row("checkpoint_seq", Kind.GAUGE, "Where the newest checkpoint stands.", "", lambda n: n.head["checkpoint_seq"]),
+    Row("checkpoint_age_records", Kind.GAUGE, "Records since the newest checkpoint: what a start replays.", "many times `engine.checkpoint_records`", lambda n: n.stats["checkpoint_age_records"]),
+    Row("checkpoint_error", Kind.GAUGE, "Error number of a failed checkpoint; none are written until the next start.", "not 0", lambda n: n.stats["checkpoint_error"]),
+    Row("registry_seq", Kind.GAUGE, "Where the registry stands.", "far behind `campuscard_acknowledged_seq`", lambda n: n.registry_seq),
+    Row("registry_up", Kind.GAUGE, "1 while the registry can be used.", "0: papers wait, payments go on", lambda n: n.registry_up),
+    Row("rule_version", Kind.GAUGE, "Version of the rules in force.", "", lambda n: n.head["rule_version"]),
+    Row("blocks", Kind.COUNTER, "Blocks committed.", "", lambda n: n.stats["blocks"]),
+    Row("records", Kind.COUNTER, "Records committed.", "", lambda n: n.stats["records"]),
+    Row("commands", Kind.COUNTER, "Commands decided, replays not counted.", "", lambda n: n.stats["commands"]),
+    Row("replays", Kind.COUNTER, "Answers given again for a known key.", "a jump: terminals do not get answers", lambda n: n.stats["replays"]),
+    Row("decide_seconds", Kind.COUNTER, "Seconds spent deciding and applying.", "", lambda n: n.stats["decide_ns"] / _NS),
+    Row("commit_seconds", Kind.COUNTER, "Seconds spent in durable commits.", "", lambda n: n.stats["commit_ns"] / _NS),
+    Row("answer_seconds", Kind.COUNTER, "Seconds spent handing answers out.", "", lambda n: n.stats["answer_ns"] / _NS),
+    Row("slowest_block_seconds", Kind.GAUGE, "Longest way of a block from decision to answers.", "above what terminals wait", lambda n: n.stats["slowest_block_ns"] / _NS),
 )
-NANOSECONDS: Final = (
-    ("decide_ns", "campuscard_decide_seconds", "Seconds spent deciding and applying."),
-    ("commit_ns", "campuscard_commit_seconds", "Seconds spent in durable commits."),
-    ("answer_ns", "campuscard_answer_seconds", "Seconds spent handing answers out."),
+HISTOGRAMS: Final = (
+    Powers("block_records", "Records of a block.", "", 1, lambda n: n.stats["block_sizes"]),
+    Powers("commit_duration_seconds", "Seconds of a commit.", "its upper end: the disk", _US, lambda n: n.stats["commit_us"]),
 )
-GAUGES: Final = (
-    ("queue_depth", "campuscard_queue_depth", "Commands waiting for the sequencer."),
-    ("map_used", "campuscard_map_used_bytes", "Bytes used of the journal segment's map."),
-    ("map_size", "campuscard_map_size_bytes", "Size of the journal segment's map."),
-    ("space_used_permille", "campuscard_space_used_permille", "Journal space used, thousandths."),
-    (
-        "checkpoint_age_records",
-        "campuscard_checkpoint_age_records",
-        "Records since the newest checkpoint.",
-    ),
-    (
-        "checkpoint_error",
-        "campuscard_checkpoint_error",
-        "Error number of a failed checkpoint; not 0: none are written until the next start.",
-    ),
-    ("ledger_sum", "campuscard_ledger_sum_fen", "Sum of all accounts; anything but 0 is an alarm."),
-)
+# fmt: on
+DECLINES: Final = ("declines", "Refusals by reason.", "a jump of `PIN_WRONG`: guessing")
 
 
 class EngineCollector(Collector):
@@ -74,67 +126,42 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Read everything once."""
-        stats, head = self._engine.stats(), self._engine.head()
-        for field, name, text in COUNTERS:
-            yield CounterMetricFamily(name, text, value=_number(stats, field))
-        for field, name, text in NANOSECONDS:
-            yield CounterMetricFamily(name, text, value=_number(stats, field) / _NS)
-        for field, name, text in GAUGES:
-            yield GaugeMetricFamily(name, text, value=_number(stats, field))
-        yield _histogram(
-            "campuscard_block_records", "Records of a block.", stats["block_sizes"], scale=1
+        numbers = Numbers(
+            stats=self._engine.stats(),
+            head=self._engine.head(),
+            registry_seq=self._projector.applied_seq,
+            registry_up=not self._projector.error,
+            office_queue_depth=self._lane.depth,
         )
-        yield _histogram(
-            "campuscard_commit_duration_seconds",
-            "Seconds of a commit.",
-            stats["commit_us"],
-            scale=_US,
-        )
-        yield GaugeMetricFamily(
-            "campuscard_slowest_block_seconds",
-            "Longest way of a block from decision to answers.",
-            value=stats["slowest_block_ns"] / _NS,
-        )
-        for name, text, value in (
-            ("acknowledged_seq", "Newest seq whose answers may leave.", head["acknowledged_seq"]),
-            ("decided_seq", "Newest seq decided.", head["decided_seq"]),
-            ("checkpoint_seq", "Where the newest checkpoint stands.", head["checkpoint_seq"]),
-            ("rule_version", "Version of the rules in force.", head["rule_version"]),
-            ("registry_seq", "Where the registry stands.", self._projector.applied_seq),
-            ("registry_up", "1 while the registry can be used.", int(not self._projector.error)),
-            ("office_queue_depth", "Acts waiting for the office lane.", self._lane.depth),
-        ):
-            yield GaugeMetricFamily(f"campuscard_{name}", text, value=value)
-        yield _declines(stats["declines"])
+        for row in METRICS:
+            made = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily
+            yield made(f"campuscard_{row.name}", row.text, value=float(row.read(numbers)))
+        for powers in HISTOGRAMS:
+            yield _histogram(powers, powers.read(numbers))
+        yield _declines(numbers.stats["declines"])
 
     def describe(self) -> Iterable[Metric]:
         """Say nothing beforehand: names are checked when they are collected."""
         return ()
 
 
-def _number(stats: Stats, field: str) -> int:
-    value = stats[field]  # type: ignore[literal-required] # names of the tables above
-    if not isinstance(value, int):
-        raise TypeError(field)
-    return value
-
-
-def _histogram(name: str, text: str, counts: list[int], *, scale: int) -> Metric:
+def _histogram(powers: Powers, counts: list[int]) -> Metric:
     """Turn counts per power of two into a histogram."""
-    family = HistogramMetricFamily(name, text)
+    family = HistogramMetricFamily(f"campuscard_{powers.name}", powers.text)
     buckets: list[tuple[str, float]] = []
     total, weighted = 0, 0
     for power, count in enumerate(counts):
         total += count
         weighted += count * 2**power
-        buckets.append((str(2**power / scale), total))
+        buckets.append((str(2**power / powers.scale), total))
     buckets.append(("+Inf", total))
-    family.add_metric([], buckets, sum_value=weighted / scale)
+    family.add_metric([], buckets, sum_value=weighted / powers.scale)
     return family
 
 
 def _declines(counts: dict[int, int]) -> Metric:
-    family = CounterMetricFamily("campuscard_declines", "Refusals by reason.", labels=["reason"])
+    name, text, _ = DECLINES
+    family = CounterMetricFamily(f"campuscard_{name}", text, labels=["reason"])
     for reason in OUTCOMES:
         if reason.number:
             family.add_metric([reason.name], counts.get(reason.number, 0))
