@@ -21,7 +21,7 @@ run: ## Set up, build and start the demo campus (first time about two minutes, t
 demo: run ## The same as `make run`; ARGS="..." goes to `campuscard demo`
 
 ##@ Build
-.PHONY: setup build debug annotate clean
+.PHONY: setup build debug annotate pages clean
 setup: ## Create .venv and install what is missing (repeating it costs nothing)
 	@tools/setup.sh dev
 
@@ -34,6 +34,9 @@ debug: setup ## Build with bounds checks, C asserts and symbols instead; `make b
 annotate: build ## Write build/annotate/ext/*.html: yellow lines talk to Python
 	@$(BIN)/python setup.py -q annotate >build/annotate.log 2>&1 || { tail -n 30 build/annotate.log; exit 1; }
 	@ls build/annotate/ext/*.html
+
+pages: build ## Make the reference pages that are tables of the code
+	@$(BIN)/python -m tools.gen_pages
 
 clean: ## Remove everything built (keeps .venv)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -12,9 +12,11 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
 
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -240,6 +242,7 @@ class Explanation:
     value: object
     default: object
     unit: str
+    bounds: str
     description: str
 
 
@@ -285,8 +288,22 @@ def explain(settings: Settings) -> Iterator[Explanation]:
                 value=getattr(section, name),
                 default=info.default,
                 unit=str(extra["unit"]) if isinstance(extra, dict) else "",
+                bounds=_bounds(info),
                 description=info.description or "",
             )
+
+
+def _bounds(info: FieldInfo) -> str:
+    """Write what a field may be: ``1…64``, ``≥ 0``, or the words there are."""
+    if get_origin(info.annotation) is Literal:
+        return ", ".join(map(str, get_args(info.annotation)))
+    if isinstance(info.annotation, type) and issubclass(info.annotation, Enum):
+        return ", ".join(str(word.value) for word in info.annotation)
+    least = next((m.ge for m in info.metadata if isinstance(m, Ge)), None)
+    most = next((m.le for m in info.metadata if isinstance(m, Le)), None)
+    if least is None:
+        return ""
+    return f"≥ {least}" if most is None else f"{least}…{most}"
 
 
 def _fault(message: str) -> str:

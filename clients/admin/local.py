@@ -249,6 +249,7 @@ def config_show(
                     "value": _value(field.value),
                     "default": _value(field.default),
                     "unit": field.unit,
+                    "range": field.bounds,
                     "description": field.description,
                 }
                 for field in fields
@@ -256,10 +257,15 @@ def config_show(
         )
     elif explain:
         rows = [
-            [field.name, str(field.value), str(field.default), field.unit, field.description]
+            [
+                *(field.name, str(field.value), str(field.default)),
+                *(field.bounds, field.unit, field.description),
+            ]
             for field in fields
         ]
-        print_table(tr("名称 值 默认 单位 说明", "name value default unit meaning").split(), rows)
+        print_table(
+            tr("名称 值 默认 范围 单位 说明", "name value default range unit meaning").split(), rows
+        )
     else:
         print_fields({field.name: str(field.value) for field in fields})
 

@@ -1,0 +1,27 @@
+"""Pages that are tables of the code say what the code says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("commands.md", "configuration.md", "errors.md", "metrics.md")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("pages")
+    subprocess.run([sys.executable, "-m", "tools.gen_pages", directory], cwd=ROOT, check=True)
+    return directory
+
+
+def test_every_page_made_is_compared(made):
+    assert sorted(path.name for path in made.iterdir()) == sorted(PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_what_the_code_says(made, name):
+    kept = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+    assert kept == (made / name).read_text(encoding="utf-8"), "run `make pages`"
