@@ -18,6 +18,7 @@ import structlog
 
 from core.blocks import Block, Outcome
 from core.catalogue import BY_NAME, BY_NUMBER
+from core.documents import SYSTEM, By
 from core.ids import request_time_ms
 from core.plans import Plan
 from core.refusals import Refusal
@@ -48,13 +49,15 @@ class Act:
     """One act to decide.
 
     ``decide`` returns what to ask of the engine, or the answer of an earlier act that did the same
-    already. It may be called several times.
+    already. It may be called several times. ``by`` says who acts; ``actor`` is the same as a number.
     """
 
     name: str
     request_id: bytes
     fingerprint: int
     decide: Callable[[Desk], Awaitable[Plan | AnsweredRequest]]
+    by: By = SYSTEM
+    actor: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,12 +229,13 @@ class OfficeLane:
     async def _submit(self, act: Act, plan: Plan) -> OfficeReply:
         future: asyncio.Future[OfficeReply] = asyncio.get_running_loop().create_future()
         self._engine.office(
-            plan.document.encode(),
+            plan.document.encode(act.by),
             [_effect(plan_effect) for plan_effect in plan.effects],
             future,
             request_id=act.request_id,
             fingerprint=act.fingerprint,
             document_kind=plan.document.KIND,
+            actor=act.actor,
             pin_account=plan.pin_account,
             pin=plan.pin,
         )

@@ -7,11 +7,10 @@ enter only as totals of their block, which the engine has summed in its header.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from core import documents
-from core.blocks import Block, BlockError, Outcome, Record, RecordType
+from core.blocks import Outcome, RecordType
 from core.calendar import DEFAULT_MEALS
 from core.catalogue import BY_NAME
 from core.rows import (
@@ -27,12 +26,16 @@ from core.rows import (
     TerminalBody,
 )
 from server.facts import ANSWER_FACTS
+from server.registers import REGISTERS, acts
+from server.registers.base import Command, Scope
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from core.blocks import Block, Record
     from core.ports import HolderKeys
+    from server.registers.base import Handler
 
 NO_DOCUMENT: Final = 0
 """Kind of the directory's first act, which has records only."""
@@ -53,22 +56,6 @@ _PAPERS: Final = frozenset(
 _IS_PAPER: Final = bytes(1 if number in _PAPERS else 0 for number in range(256))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """An act as it stands in the journal: its effects' records and its document's record."""
-
-    block: Block
-    effects: tuple[Record, ...]
-    record: Record
-
-    def effect(self, record_type: RecordType) -> Record:
-        """Return the first effect of a type."""
-        for record in self.effects:
-            if record.type == record_type:
-                return record
-        raise BlockError(f"a document without its {record_type.name}", self.record.seq)
-
-
 class Projection:
     """Applies blocks to one registry connection, inside the caller's transaction.
 
@@ -80,6 +67,10 @@ class Projection:
     def __init__(self, connection: sqlite3.Connection, keys: HolderKeys) -> None:
         self._sql = connection
         self._keys = keys
+        self._scope = Scope(connection, keys)
+        self._registers: dict[type[documents.Document], Handler] = {
+            kind: handler for register in REGISTERS for kind, handler in register.handlers.items()
+        }
         self._of_record: dict[int, Callable[[Record, Block], None]] = {
             RecordType.SIGN_IN: self._sign_in,
             RecordType.SIGN_OFF: self._sign_off,
@@ -133,15 +124,25 @@ class Projection:
             return
         first = index - pointer.effects
         effects = tuple(block.record(i) for i in range(max(first, 0), index))
-        command = Command(block, effects, record)
         if record.outcome == Outcome.DECLINED:
+            command = Command(block, effects, record, documents.SYSTEM)
+            acts.record_act(self._sql, command)
             self._request(command, self._refusal_facts(block, index))
             return
-        document = documents.decode(pointer.kind, block.payload(pointer))
-        handler = self._of_document.get(type(document))
+        document, by = documents.decode(pointer.kind, block.payload(pointer))
+        command = Command(block, effects, record, by)
+        acts.record_act(self._sql, command)
+        self._request(command, self._facts(command, document))
+
+    def _facts(self, command: Command, document: documents.Document) -> dict[str, Any]:
+        """Write what a document says; returns what its answer says."""
+        handler = self._registers.get(type(document))
         if handler is not None:
-            handler(command, document)
-        self._request(command, ANSWER_FACTS[type(document)](command.effects, record, document))
+            return handler(self._scope, command, document)
+        writes = self._of_document.get(type(document))
+        if writes is not None:
+            writes(command, document)
+        return ANSWER_FACTS[type(document)](command.effects, command.record, document)
 
     def _request(self, command: Command, facts: dict[str, Any]) -> None:
         header, record = command.block.header, command.record

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 from core.calendar import DEFAULT_MEALS, MealPeriod
 from core.facts import AccountFacts, MediumFacts, MerchantFacts, TerminalFacts
 from core.rows import AccountStatus, MealsBody, MediumFlag, MediumState, RulesBody, ServiceStatus
+from server.registers import REGISTERS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Grows with every change of the tables; a registry of another version is rebuilt."""
 
 MEDIA_MAX: Final = 100
@@ -154,8 +155,9 @@ class Registry:
         version = execute("PRAGMA user_version").fetchone()[0]
         fresh = execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         if fresh:
+            schema = _SCHEMA + "".join(register.schema for register in REGISTERS)
             self.connection.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         elif version != SCHEMA_VERSION:
             self.connection.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from google.protobuf.message import Message
 
 from campuscard.v1.act_pb2 import Act as ActMessage
+from server.identity import acting, caller
 from server.office_lane import Act, fingerprint
 from server.services import fields
 
@@ -84,6 +85,8 @@ class Office:
             request_id=fields.request_id(request.request_id),
             fingerprint=fingerprint(self._fingerprint_key, name, compared_body(request)),
             decide=decide,
+            by=acting(request.reason if "reason" in request.DESCRIPTOR.fields_by_name else ""),
+            actor=caller().number,
         )
         return answer(await self._lane.decide(act), response)
 

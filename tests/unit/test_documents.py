@@ -3,7 +3,7 @@ import json
 import pytest
 
 from core import documents
-from core.documents import KINDS, DocumentError, decode
+from core.documents import KINDS, SYSTEM, By, DocumentError, decode
 
 SAMPLES = [
     documents.AccountOpened(account_no="007", sealed=b"\x00\xff", medium_token=b""),
@@ -29,7 +29,9 @@ def test_every_kind_has_a_sample():
 
 @pytest.mark.parametrize("document", SAMPLES, ids=lambda d: type(d).__name__)
 def test_documents_read_back(document):
-    assert decode(document.KIND, document.encode()) == document
+    assert decode(document.KIND, document.encode()) == (document, SYSTEM)
+    by = By(actor="staff:7", role="CARD_OFFICER", channel="COUNTER", reason="补办")
+    assert decode(document.KIND, document.encode(by)) == (document, by)
 
 
 def test_golden_bytes():
@@ -73,6 +75,9 @@ def test_kind_numbers_are_durable():
         (3, b""),
         (3, b'{"v":1} '),
         (3, b'{"v":1,"x":1}'),
+        (3, b'{"by":{"actor":"system"},"v":1}'),
+        (3, b'{"by":{"actor":"staff:7","x":""},"v":1}'),
+        (3, b'{"by":7,"v":1}'),
         (7, b'{"event":"3","v":1}'),
         (7, b'{"event":true,"v":1}'),
         (6, json.dumps({"medium_type": 1, "medium_token": "?", "v": 1}).encode()),

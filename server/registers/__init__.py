@@ -1,0 +1,11 @@
+"""The registry's parts, one module per domain: tables, what documents write, what acts read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from server.registers import acts
+from server.registers.base import Register
+
+REGISTERS: Final[tuple[Register, ...]] = (acts.REGISTER,)
+"""All of them, in the order their tables are made."""
