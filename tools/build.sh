@@ -45,7 +45,7 @@ current && exit 0
 modules="$(find ext -name '*.pyx' 2>/dev/null | wc -l)"
 protos="$(find proto -name '*.proto' 2>/dev/null | wc -l)"
 printf 'Building %d extension modules and the stubs of %d protos (%s, first time about %d s) ... ' \
-    "$modules" "$protos" "$flavor" $((5 + modules * 5))
+    "$modules" "$protos" "$flavor" $((5 + modules * 2))
 started=$SECONDS
 arguments=(egg_info --egg-base build/stubs build_ext --inplace)
 if [ "$(cat build/.flavor 2>/dev/null)" != "$flavor" ]; then

@@ -30,6 +30,7 @@ FREE_BYTES_MIN: Final = 2 << 30
 FILES_MIN: Final = 1024
 EPOCH_OLDEST_S: Final = 1_704_067_200  # 2024-01-01
 MEMORY_FILE_SYSTEMS: Final = frozenset({"tmpfs", "ramfs"})
+UNKNOWN: Final = "unknown"
 NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph"})
 
 
@@ -140,6 +141,11 @@ def check_file_system(place: Place) -> Finding:
         return Finding(name="file system", health=Health.FAILED, found=kind, step=step)
     if kind in MEMORY_FILE_SYSTEMS:
         step = tr("断电即失: 仅供测试。", "Gone with the power: for tests only.")
+        return Finding(name="file system", health=Health.WARNING, found=kind, step=step)
+    if kind == UNKNOWN:
+        step = tr(
+            "看不到挂载: 确认是本地磁盘。", "Mounts cannot be seen: make sure it is a local disk."
+        )
         return Finding(name="file system", health=Health.WARNING, found=kind, step=step)
     return Finding(name="file system", health=Health.OK, found=kind)
 
@@ -305,9 +311,9 @@ def sync_times_us(directory: Path) -> list[int]:
 
 
 def file_system(path: Path) -> str:
-    """Return the kind of file system a path is on."""
+    """Return the kind of file system a path is on; UNKNOWN where its mount cannot be seen (chroot)."""
     wanted = path.resolve()
-    best, kind = Path(), "unknown"
+    best, kind = Path(), UNKNOWN
     for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
         fields = line.split()
         point = Path(fields[1].replace("\\040", " "))

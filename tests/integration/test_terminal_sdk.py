@@ -139,7 +139,7 @@ async def test_in_bad_weather_no_effect_is_doubled_or_lost(campus, store, seed):
     async with Weather(campus.address, seed=seed) as weather:
         channels = [connect(weather.address) for _ in range(3)]
         ends_s = loop.time() + 8.0
-        changing = asyncio.create_task(weather.change(until_s=ends_s - 0.5))
+        changing = asyncio.create_task(weather.change(until_s=ends_s - 0.5, outage_s=1.5))
         work = (serve(name, channels[i % 3], ends_s) for i, name in enumerate(names))
         await asyncio.gather(*work)
         await changing

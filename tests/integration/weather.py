@@ -30,9 +30,16 @@ class Weather:
         self._tear()
         await self._listener.wait_closed()
 
-    async def change(self, *, until_s):
-        """Let the weather change until a time of the loop's clock, then be calm."""
+    async def change(self, *, until_s, outage_s):
+        """Let the weather change until a time of the loop's clock, then be calm.
+
+        It begins calm, and then loses every answer for ``outage_s``.
+        """
         loop = asyncio.get_running_loop()
+        await asyncio.sleep(0.5)
+        self.state = LOSE_ANSWERS
+        await asyncio.sleep(outage_s)
+        self._tear()
         while loop.time() < until_s:
             self.state = self._rng.choice(
                 (CALM, CALM, DELAY, LOSE_ANSWERS, LOSE_REQUESTS, TEAR, REFUSE)
