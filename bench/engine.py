@@ -1,0 +1,140 @@
+"""The engine in process: decide, apply, seal, append, block by block, against the raw disk.
+
+Slices of the raw file and of the engine alternate, so that a slow second of the disk hits both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bench.disk import Flushes, RawFile, block_bytes, is_disk, written_bytes
+from bench.rows import Row, paired_ratio, percentile, progress
+from bench.workload import Draws, draws, make_campus, open_campus
+from ext.benchmark import Campus
+
+ACCOUNTS: Final = (50_000, 1_000_000)
+SIZES: Final = (1, 128, 1_024, 8_192)
+_RATIOS: Final = {128: 0.35, 1_024: 0.30, 8_192: 0.40}
+_RATES: Final = {1_024: 1_200_000.0}
+_LESS: Final = {128: 0.85, 1_024: 0.75, 8_192: 0.55}
+"""What may be left of the ratio with a million accounts."""
+CPU_US: Final = 0.4
+FLUSHES: Final = 2
+_PROBE_BLOCKS: Final = 8
+_NS: Final = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Slices:
+    """What the slices of one row measured."""
+
+    engine: list[float] = field(default_factory=list)  # authorizations a second
+    raw: list[float] = field(default_factory=list)
+    block_ns: list[int] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)  # of each block, per authorization
+    written: list[float] = field(default_factory=list)  # bytes per authorization
+    flushes: list[float] = field(default_factory=list)  # per block
+
+
+def measure(
+    directory: Path,
+    *,
+    quick: bool,
+    accounts: Sequence[int] = ACCOUNTS,
+    sizes: Sequence[int] = SIZES,
+) -> Iterator[Row]:
+    """Yield one row for every number of accounts and size of block."""
+    raw = RawFile(directory)
+    seconds, slices = (0.12, 5) if quick else (0.4, 15)
+    try:
+        for number in accounts:
+            paths = make_campus(directory / f"campus-{number}", number)
+            campus = open_campus(paths, number)
+            drawn = draws(number)
+            for size in sizes:
+                progress(f"engine {number}x{size}")
+                run = Run(campus, raw, drawn, size, Flushes(directory))
+                yield row(run.slices(slices, seconds), number, size, durable=is_disk(directory))
+            campus.close()
+    finally:
+        raw.close()
+
+
+class Run:
+    """One size of block on one campus."""
+
+    def __init__(
+        self, campus: Campus, raw: RawFile, drawn: Draws, size: int, flushes: Flushes
+    ) -> None:
+        self._campus = campus
+        self._raw = raw
+        self._draws = drawn
+        self._size = size
+        self._flushes = flushes
+
+    def slices(self, count: int, seconds: float) -> Slices:
+        """Alternate raw and engine ``count`` times, each for about ``seconds``."""
+        found = Slices()
+        raw_blocks = engine_blocks = _PROBE_BLOCKS
+        for number in range(count + 1):
+            began = time.perf_counter()
+            raw_ns = self._raw.write(raw_blocks, block_bytes(self._size))
+            raw_s = time.perf_counter() - began
+            began = time.perf_counter()
+            self._engine_slice(found, engine_blocks)
+            engine_s = time.perf_counter() - began
+            found.raw.append(self._size * len(raw_ns) * _NS / sum(raw_ns))
+            if number == 0:  # it was the probe, and warmed up
+                found = Slices()
+                raw_blocks = max(2, int(raw_blocks * seconds / raw_s))
+                engine_blocks = max(2, int(engine_blocks * seconds / engine_s))
+        return found
+
+    def _engine_slice(self, found: Slices, blocks: int) -> None:
+        written, flushed = written_bytes(), self._flushes.count()
+        phases = self._campus.authorize(
+            blocks, self._size, self._draws.accounts, self._draws.terminals, self._draws.amounts
+        )
+        done = blocks * self._size
+        if phases["approved"] != done:
+            raise RuntimeError(f"{done - phases['approved']} of {done} were not approved")
+        cpu = [d + s for d, s in zip(phases["decide_ns"], phases["seal_ns"], strict=True)]
+        took = [c + a for c, a in zip(cpu, phases["append_ns"], strict=True)]
+        found.engine.append(done * _NS / sum(took))
+        found.block_ns += took
+        found.cpu_us += [ns / self._size / 1_000 for ns in cpu]
+        found.written.append((written_bytes() - written) / done)
+        after = self._flushes.count()
+        if after is not None and flushed is not None:
+            found.flushes.append((after - flushed) / blocks)
+
+
+def row(found: Slices, accounts: int, size: int, *, durable: bool) -> Row:
+    """Summarize the slices."""
+    left = 1.0 if accounts <= ACCOUNTS[0] else _LESS.get(size, 1.0)
+    ratio_target, target = _RATIOS.get(size), _RATES.get(size)
+    return Row(
+        name=f"engine {accounts}x{size}",
+        value=statistics.median(found.engine),
+        unit="authorizations/s",
+        raw_limit=statistics.median(found.raw),
+        ratio=paired_ratio(found.engine, found.raw),
+        p50_ms=percentile(found.block_ns, 0.5) / 1e6,
+        p99_ms=percentile(found.block_ns, 0.99) / 1e6,
+        durable=durable,
+        accounts=accounts,
+        block=size,
+        target=target if left == 1.0 else None,
+        ratio_target=None if ratio_target is None else round(ratio_target * left, 4),
+        detail={
+            "device_bytes": round(statistics.median(found.written), 1),
+            "cpu_us": round(statistics.median(found.cpu_us), 3),
+            "flushes": round(min(found.flushes), 2) if found.flushes else None,
+            "slices": len(found.engine),
+        },
+    )

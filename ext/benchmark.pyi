@@ -1,0 +1,42 @@
+"""The in-process driver of bench/: the engine without queue, futures and other threads."""
+
+from array import array
+from typing import TypedDict
+
+class Phases(TypedDict):
+    """Nanoseconds of each block in each phase."""
+
+    decide_ns: array[int]  # decide and apply, state hash included
+    seal_ns: array[int]  # CRCs and chain
+    append_ns: array[int]  # the durable commit
+    approved: int
+
+class Campus:
+    """An open directory whose engine is driven by hand; its threads do not run.
+
+    `options` are those of ext.engine.Options. Raises EngineError as Engine does.
+    """
+
+    def __init__(
+        self, data_dir: str, key_file: str, options: dict[str, object] | None = None
+    ) -> None: ...
+    def populate(self, accounts: int, *, merchants: int, terminals: int, online_fen: int) -> None:
+        """Write accounts with a card each, merchants, and terminals of the merchants in turn.
+
+        Raises ValueError when there are accounts already, or more rows than the options allow.
+        """
+    def authorize(
+        self,
+        blocks: int,
+        size: int,
+        accounts: array[int],
+        terminals: array[int],
+        amounts: array[int],
+    ) -> Phases:
+        """Decide and commit `blocks` blocks of `size` (1 to 8192) authorizations.
+
+        Draw i takes accounts[i], terminals[i], amounts[i] (fen), round and round. Raises ValueError
+        when a terminal cannot sign in or a size is out of range.
+        """
+    def close(self) -> None:
+        """Let go of the directory."""
