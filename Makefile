@@ -16,7 +16,8 @@ endif
 run: ## Set up, build and start the demo campus (first time about two minutes, then seconds)
 	@tools/setup.sh run
 	@tools/build.sh release
-	@exec $(BIN)/campuscard demo $(ARGS)
+	@# Its own foreground job: Ctrl-C reaches the demo, which drains and ends well, and not make.
+	@if [ -t 0 ]; then set -m; fi; CAMPUSCARD_DIES_WITH_PARENT=1 $(BIN)/campuscard demo $(ARGS) || exit
 
 demo: run ## The same as `make run`; ARGS="..." goes to `campuscard demo`
 

@@ -143,7 +143,7 @@ def _words(line: str) -> str:
 
 
 def die_with_parent() -> None:
-    """In a server that a demo started: a killed demo must not leave it behind."""
+    """Where a parent asked for it (a demo its server, make a demo): end when it is killed."""
     if os.environ.get(DIES_WITH_PARENT):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() == 1:  # it was gone before we asked

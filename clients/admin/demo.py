@@ -8,6 +8,7 @@ import errno
 import hashlib
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from clients.admin import local, offline
 from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, failure_of
-from clients.admin.child import ServerProcess
+from clients.admin.child import ServerProcess, die_with_parent
 from clients.admin.console import (
     Exit,
     Failure,
@@ -53,6 +54,7 @@ DIRECTORY: Final = Path("var/demo")
 METRICS: Final = "127.0.0.1:9464"
 SEGMENT_BYTES: Final = 64 << 20  # a demo's journal grows by about 4 GiB a month at 100 taps/s
 FAILURES_SHOWN: Final = 20
+ACCOUNT: Final = "202371010101"  # the first student of the files
 KEEP_S: Final = 3_600  # a demo runs for ever: its tills forget what is settled
 ASK_S: Final = 10.0
 ASK_TRIES: Final = 20
@@ -91,10 +93,11 @@ def demo(
     """Set up a demo campus, start its server and let 300 terminals pay."""
     if context.invoked_subcommand is not None:
         return
+    die_with_parent()
     campus = load_campus(files, terminals=terminals)
     plan = Plan(rate=rate, duration_s=seconds, seed=seed)
     with running(directory, files, address=address, metrics=metrics) as (server, served):
-        header = places(server, served)
+        header = places(directory, server, served)
         if not screen.is_terminal or output is Output.JSON:
             for line in header:
                 note(line)
@@ -149,20 +152,41 @@ def running(
             )
 
 
-def places(server: ServerProcess, metrics: str) -> list[str]:
+def places(directory: Path, server: ServerProcess, metrics: str) -> list[str]:
     """Say where everything is and what to try."""
     there = "" if server.address == DEFAULT_ADDRESS else f" --server {server.address}"
-    account = "202371010101"
+    command = typed_command()
+    tries = (
+        f"pay --account {ACCOUNT} --amount 12.50 --send-twice",
+        f"history {ACCOUNT} --limit 5",
+        "status",
+    )
     return [
         tr("演示校园运行中。Ctrl-C 停止。", "The demo campus is running. Ctrl-C ends it."),
         f"  gRPC     {server.address}   " + tr("(reflection 开)", "(reflection on)"),
         tr("  指标     ", "  metrics  ") + f"http://{metrics}/metrics",
-        tr("  试试     ", "  try      ")
-        + f"campuscard pay --account {account} --amount 12.50 --send-twice{there}",
-        f"           campuscard history {account}{there}",
-        f"           campuscard status{there}",
+        tr("  数据     ", "  data     ")
+        + tr(
+            f"{directory}/   日志 {directory}/server.log   删除: {command} demo reset",
+            f"{directory}/   log {directory}/server.log   remove: {command} demo reset",
+        ),
+        tr("  另开一个终端, 试试:", "  in a second shell, try:"),
+        *(f"    {command} {line}{there}" for line in tries),
+        tr("  停止之后, 拔电源试试:", "  after Ctrl-C, pull the plug:"),
+        f"    {command} demo crash",
         "",
     ]
+
+
+def typed_command() -> str:
+    """Return what a person types to run this program: its name where PATH has it, else its path."""
+    program = Path(sys.argv[0])
+    found = shutil.which("campuscard")
+    if program.name != "campuscard" or (found is not None and Path(found).samefile(program)):
+        return "campuscard"
+    with contextlib.suppress(ValueError):
+        program = program.absolute().relative_to(Path.cwd())
+    return str(program)
 
 
 # -- crash ----------------------------------------------------------------------------------------
@@ -408,7 +432,12 @@ def check_port(address: str, option: str) -> None:
         raise Failure(
             tr(f"{address} 已被占用。", f"{address} is taken."),
             code=Exit.LOCAL,
-            step=tr(f"换一个: {option} 127.0.0.1:0", f"Take another: {option} 127.0.0.1:0"),
+            step=tr(
+                f"已有演示在运行? campuscard status   换一个: {option} 127.0.0.1:0, "
+                f'或 make run ARGS="{option} 127.0.0.1:0"',
+                f"Is a demo running? campuscard status   Another: {option} 127.0.0.1:0, "
+                f'or make run ARGS="{option} 127.0.0.1:0"',
+            ),
         )
 
 

@@ -140,7 +140,14 @@ def create(
         text = f'[data]\ndirectory = "data"\nkey_file = "campuscard.key"\n{extra}'
         paths["config"].write_text(text, encoding="utf-8")
     except (OSError, engine.EngineError) as error:
-        raise Failure(str(error), code=Exit.LOCAL) from error
+        raise Failure(
+            str(error),
+            code=Exit.LOCAL,
+            step=tr(
+                "空间、权限、磁盘: campuscard doctor   或换一个目录",
+                "Space, rights, disk: campuscard doctor   Or choose another directory",
+            ),
+        ) from error
     return paths
 
 
