@@ -10,17 +10,21 @@ one of them only. What a block says is not looked at here: it carries its own ch
 
 from libc.stdint cimport uint8_t, uint64_t
 
+cdef enum:
+    CC_ORPHANS_MAX = 8
+
 ctypedef struct cc_audit:
     const char *finding         # NULL: sound
     uint64_t bad_seq            # where; 0: in a meta page, which belongs to no seq
     uint64_t blocks             # in the newest tree
     uint64_t first_seq, last_seq  # only after audit_tree
     uint64_t last_page          # highest page number in use
-    bint later                  # the older meta page may be of a later commit: see orphan
-    # A block beyond the newest meta page: its commit reached the disk up to the meta page's own
-    # number. NULL when there is none, which is nearly always.
-    const uint8_t *orphan
-    uint64_t orphan_length
+    bint later                  # the older meta page may be of a later commit
+    # Blocks in pages that nothing refers to and that may follow on the newest: of a commit that
+    # reached the disk but for its meta page. Nearly always none, and only their shape is sound.
+    int orphans
+    const uint8_t *orphan[CC_ORPHANS_MAX]
+    uint64_t orphan_length[CC_ORPHANS_MAX]
 
 # The meta pages only: cheap, for every segment at start. 0 or -1 with a finding.
 cdef int audit_meta(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil

@@ -4,9 +4,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from ext.blocks cimport BLOCK_OK, block_shape
+from ext.blocks cimport BLOCK_OK, block_bytes, block_shape
 from ext.lmdb09 cimport MDB_INTEGERKEY
-from ext.records cimport cc_block_header
+from ext.records cimport CC_MAGIC, cc_block_header
 
 
 cdef extern from "audit.h" nogil:
@@ -42,6 +42,8 @@ cdef extern from "audit.h" nogil:
 
 cdef enum:
     DEPTH_MAX = 16
+    # A commit begins its block within so many pages after the last one (SLACK_PAGES of segments).
+    BEYOND = 32
 
 ctypedef struct cc_walk:
     const uint8_t *file
@@ -56,6 +58,7 @@ ctypedef struct cc_walk:
     uint64_t first_seq          # of the first block
     const uint8_t *value        # of the newest entry
     uint64_t value_length
+    cc_audit *out               # where orphans go; NULL: they are not looked for
     const char *finding
 
 
@@ -188,6 +191,8 @@ cdef int _free_pages(cc_walk *w, const uint8_t *value, uint64_t length) noexcept
     for i in range(count):
         if _take(w, cc_load_word(value + 8 * (i + 1)), 1) != 0:
             return -1
+        if w.out != NULL:
+            _look_for_orphan(w, cc_load_word(value + 8 * (i + 1)))
     return 0
 
 
@@ -294,10 +299,57 @@ cdef int _open_walk(cc_walk *w, const uint8_t *file, size_t size, uint64_t last)
     return 0 if w.seen != NULL else -1
 
 
-cdef void _find_orphan(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil:
-    """A whole block behind the other meta page, following on the newest: keep it in `out`."""
-    cdef const cc_lmdb_meta *other = _other(file)
+# ---- blocks that no tree leads to ----
+
+cdef void _orphan(cc_audit *out, const uint8_t *value, uint64_t length) noexcept nogil:
+    """Keep a block that may follow on the newest one."""
     cdef cc_block_header head
+    if out.orphans == CC_ORPHANS_MAX or length < sizeof(head):
+        return
+    memcpy(&head, value, sizeof(head))
+    if (head.magic == CC_MAGIC and block_shape(<const uint8_t*>&head, length) == BLOCK_OK
+            and (head.first_seq == out.last_seq + 1 or out.last_seq == 0)):
+        out.orphan[out.orphans] = value
+        out.orphan_length[out.orphans] = length
+        out.orphans += 1
+
+
+cdef void _look_for_orphan(cc_walk *w, uint64_t number) noexcept nogil:
+    """A page that holds nothing, or the block of a commit whose meta page is not there."""
+    cdef const uint8_t *page = w.file + number * CC_PAGE
+    cdef const cc_lmdb_page *head = <const cc_lmdb_page*>page
+    cdef const cc_lmdb_node *node
+    cdef cc_block_header block
+    cdef uint64_t length, run
+    cdef uint32_t at
+    if head.number != number:
+        return
+    if head.flags == CC_P_OVERFLOW:
+        run = head.lower | <uint64_t>head.upper << 16
+        memcpy(&block, page + CC_PAGE_HEAD, sizeof(block))
+        length = block_bytes(block.count, block.payload_len)
+        if run <= w.pages - number and CC_PAGE_HEAD + length <= run * CC_PAGE:
+            _orphan(w.out, page + CC_PAGE_HEAD, length)
+    elif head.flags == CC_P_LEAF and CC_PAGE_HEAD < head.lower <= CC_PAGE and not head.lower & 1:
+        # Blocks are appended: the newest is the last node.
+        at = head.slot[(head.lower - CC_PAGE_HEAD) // 2 - 1]
+        if at & 1 or at + 16 > CC_PAGE:
+            return
+        node = <const cc_lmdb_node*>(page + at)
+        length = node.low | <uint64_t>node.high << 16
+        if node.flags == 0 and node.key_size == 8 and at + 16 + length <= CC_PAGE:
+            _orphan(w.out, node.key + 8, length)
+
+
+cdef void _look_beyond(cc_walk *w) noexcept nogil:
+    cdef uint64_t number
+    for number in range(w.last_page + 1, min(w.last_page + 1 + BEYOND, w.pages)):
+        _look_for_orphan(w, number)
+
+
+cdef void _look_behind_meta(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil:
+    """The block behind the other meta page, when that has been written but for its number."""
+    cdef const cc_lmdb_meta *other = _other(file)
     cdef cc_walk w
     if not out.later:
         return
@@ -305,12 +357,11 @@ cdef void _find_orphan(const uint8_t *file, size_t size, cc_audit *out) noexcept
     if _open_walk(&w, file, size, size // CC_PAGE - 1) != 0:
         return
     if _tree(&w, &other.main, True) == 0:
-        memcpy(&head, w.value, sizeof(head))
-        if head.first_seq == out.last_seq + 1 or out.last_seq == 0:
-            out.orphan = w.value
-            out.orphan_length = w.value_length
+        _orphan(out, w.value, w.value_length)
     free(w.seen)
 
+
+# ---- the whole file ----
 
 cdef int audit_tree(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil:
     cdef const cc_lmdb_meta *meta
@@ -325,13 +376,15 @@ cdef int audit_tree(const uint8_t *file, size_t size, cc_audit *out) noexcept no
         return _fail(out, w.finding, w.last_key + 1 if w.entries else 0)
     out.first_seq = w.first_seq
     out.last_seq = w.last_key
+    w.out = out
     if _tree(&w, &meta.free, False) != 0:
         free(w.seen)
         return _fail(out, w.finding, out.last_seq)
+    _look_beyond(&w)
     free(w.seen)
     if w.marked != meta.last_page - 1:
         return _fail(out, b"page that belongs to nothing", out.last_seq)
-    _find_orphan(file, size, out)
+    _look_behind_meta(file, size, out)
     return 0
 
 

@@ -10,14 +10,15 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from ext.audit cimport audit_meta, audit_tree, cc_audit
-from ext.blocks cimport BLOCK_OK, BLOCK_SYSTEM, block_check, block_finding, block_trailer
+from ext.blocks cimport (
+    BLOCK_OK, block_check, block_finding, block_header, block_trailer,
+)
 from ext.digest cimport iovec, sha256_free, sha256_new
 from ext.journal cimport (
     SEGMENTS_MAX, cc_fatal, cc_journal, cc_reader, journal_append, journal_raise, lmdb_assertion,
     pthread_mutex_t, reader_close, reader_open, reader_seek,
 )
 from ext.lmdb09 cimport mdb
-from ext.records cimport cc_block_header
 from ext.segments cimport (
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, SEGMENT_PATH, cc_fault, cc_segment, segment_bounds,
     segment_close, segment_open, sync_directory,
@@ -106,18 +107,50 @@ cdef int _open_sealed(cc_journal *j, path, uint32_t number) except -1:
     return 0
 
 
-cdef int _check_head(cc_journal *j, const uint8_t *orphan, uint64_t length) except -1:
-    """The newest block must be sound. Append what a torn commit has left behind it."""
+cdef list _orphans_of(const cc_audit *found):
+    """Copies: where they lie is where the next commit writes, and not aligned to be read."""
+    return [
+        (<const char*>found.orphan[i])[:found.orphan_length[i]] for i in range(found.orphans)
+    ]
+
+
+cdef int _complete(cc_journal *j, list orphans, const uint8_t *chain, void *sha) except -1:
+    """Append the block that a commit without its meta page has left, if it follows on the newest.
+
+    It may have been acknowledged, when the disk has lost just that page.
+    """
+    cdef const uint8_t *block
+    cdef uint64_t bad = 0
+    cdef iovec part[4]
+    memset(part, 0, sizeof(part))
+    for orphan in orphans:
+        block = <const uint8_t*><bytes>orphan
+        if block_check(block, len(orphan), j.last_seq + 1, chain, sha, &bad) != BLOCK_OK:
+            continue
+        if not j.writable:
+            # A start settles that it counts; until then nobody may say it is not there.
+            raise JournalCorrupt(
+                j.last_seq + 1, "a commit cut short at its very end; the next start completes it")
+        part[0].iov_base = <void*>block
+        part[0].iov_len = len(orphan)
+        if journal_append(j, block_header(block), part) != 0:
+            cc_fatal(j.fault.what, j.fault.rc)
+        return 0
+    return 0
+
+
+cdef int _check_head(cc_journal *j, list orphans) except -1:
+    """The newest block must be sound; then what has been left of one after it."""
     cdef cc_reader r
     cdef const uint8_t *block
     cdef size_t size
     cdef uint64_t bad = j.last_seq
     cdef uint8_t chain[32]
-    cdef iovec part[4]
     cdef void *sha = sha256_new()
     cdef int rc = 0
+    if sha == NULL:
+        raise MemoryError
     memset(chain, 0, 32)
-    memset(part, 0, sizeof(part))
     reader_open(&r, j)
     if j.last_seq != 0:
         rc = reader_seek(&r, j.last_seq, &block, &size)
@@ -126,26 +159,21 @@ cdef int _check_head(cc_journal *j, const uint8_t *orphan, uint64_t length) exce
             r.finding = block_finding(rc)
             memcpy(chain, block_trailer(block).chain, 32)
     reader_close(&r)
-    if rc == 0 and orphan != NULL:
-        part[0].iov_base = <void*>orphan
-        part[0].iov_len = length
-        if block_check(orphan, length, j.last_seq + 1, chain, sha, &bad) == BLOCK_OK:
-            if not j.writable:
-                # A start settles whether it counts; until then nobody may say it is not there.
-                rc = BLOCK_SYSTEM
-                bad = j.last_seq + 1
-                r.finding = b"a commit cut short at its very end; the next start completes it"
-            elif journal_append(j, <const cc_block_header*>orphan, part) != 0:
-                cc_fatal(j.fault.what, j.fault.rc)
-    sha256_free(sha)
-    if rc != 0:
-        finding = r.finding.decode() if r.finding != NULL else "unreadable"
-        raise JournalCorrupt(bad if bad else j.last_seq, finding)
+    try:
+        if rc != 0:
+            finding = r.finding.decode() if r.finding != NULL else "unreadable"
+            raise JournalCorrupt(bad if bad else j.last_seq, finding)
+        _complete(j, orphans, chain, sha)
+    finally:
+        sha256_free(sha)
     return 0
 
 
-cdef int _open_live(cc_journal *j, path, uint32_t number) except -1:
-    """The segment written to: every page of it. What is found is on the disk when this returns."""
+cdef list _open_live(cc_journal *j, path, uint32_t number):
+    """The segment written to: every page of it. What is found is on the disk when this returns.
+
+    Returns what may be blocks that its trees do not lead to.
+    """
     cdef const uint8_t[::1] file = _map(path, number)
     cdef cc_audit found
     cdef cc_segment *segment
@@ -168,10 +196,19 @@ cdef int _open_live(cc_journal *j, path, uint32_t number) except -1:
             rc = sync_directory(j.path)
         if rc != 0:
             journal_raise(rc, b"syncing the journal", 0)
-    # An unaligned pointer is a block inside a page: copy it to where it can be read as a struct.
-    aligned = bytes(<const uint8_t[:found.orphan_length]>found.orphan) if found.orphan else b""
-    _check_head(j, <const uint8_t*>aligned if found.orphan else NULL, found.orphan_length)
-    return 0
+    return _orphans_of(&found)
+
+
+cdef list _open_next(cc_journal *j, path, uint32_t number):
+    """The segment made ahead, which holds no block, or one that its meta pages do not know."""
+    cdef const uint8_t[::1] file = _map(path, number)
+    cdef cc_audit found
+    cdef cc_segment *next
+    if audit_tree(&file[0], file.shape[0], &found) != 0:
+        _raise_finding(&found, j.last_seq)
+    _open_one(j, number, j.writable, &next)
+    j.next = next
+    return _orphans_of(&found)
 
 
 cdef int _blocks_in(path, uint32_t number, uint64_t last_seq) except -1:
@@ -188,7 +225,6 @@ cdef int journal_open(
 ) except -1:
     path = os.path.abspath(os.path.join(os.fsdecode(data_dir), "journal"))
     cdef bytes encoded = os.fsencode(path)
-    cdef cc_segment *next
     if len(encoded) > SEGMENT_PATH - 64:
         raise EngineError(f"{path}: path too long")
     memset(j, 0, sizeof(cc_journal))
@@ -205,10 +241,10 @@ cdef int journal_open(
             live -= 1
         for number in range(1, live):
             _open_sealed(j, path, number)
-        _open_live(j, path, live)
+        orphans = _open_live(j, path, live)
         if live < len(numbers):
-            _open_one(j, live + 1, writable, &next)
-            j.next = next
+            orphans += _open_next(j, path, live + 1)
+        _check_head(j, orphans)
     except OSError as error:
         journal_close(j)
         raise EngineError(f"{path}: {error}") from error
