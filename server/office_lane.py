@@ -25,11 +25,13 @@ from core.refusals import Refusal
 from ext.engine import Effect
 from ext.errors import EngineError, Malformed, Refused
 from server.errors_map import refusal_of
+from server.registers.parameters import values_at
 from server.registry import AnsweredRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from core.parameters import Values
     from core.ports import Clock, HolderKeys
     from ext.engine import AccountReply, Engine, OfficeReply
     from server.projector import Projector
@@ -75,13 +77,21 @@ class Desk:
         engine: for rows and wallets.
         projector: owns the registry.
         keys: seal what identifies a holder.
+        now_us: the clock as the deciding begins, microseconds since 1970 UTC.
         after_seq: where the registry must stand.
     """
 
     def __init__(
-        self, engine: Engine, projector: Projector, *, keys: HolderKeys, after_seq: int
+        self,
+        engine: Engine,
+        projector: Projector,
+        *,
+        keys: HolderKeys,
+        now_us: int,
+        after_seq: int,
     ) -> None:
         self.keys = keys
+        self.now_us = now_us
         self._engine = engine
         self._projector = projector
         self._after_seq = after_seq
@@ -89,6 +99,10 @@ class Desk:
     async def read(self, function: Callable[[Registry], _Result]) -> _Result:
         """Run a reading function on the registry."""
         return await self._projector.look(function, after_seq=self._after_seq)
+
+    async def parameters(self) -> Values:
+        """Return the parameters in force."""
+        return await self.read(lambda r: values_at(r.connection, self.now_us))
 
     async def wallets(self, account: int) -> AccountReply:
         """Read an account's money as it stands."""
@@ -211,7 +225,13 @@ class OfficeLane:
         if self._clock.now_us() // 1_000 - request_time_ms(act.request_id) > WINDOW_MS:
             raise Refusal("KEY_EXPIRED")
         for attempt in range(DECISIONS_MAX):
-            desk = Desk(self._engine, self._projector, keys=self._keys, after_seq=self._last_seq)
+            desk = Desk(
+                self._engine,
+                self._projector,
+                keys=self._keys,
+                now_us=self._clock.now_us(),
+                after_seq=self._last_seq,
+            )
             plan = await act.decide(desk)
             if isinstance(plan, AnsweredRequest):
                 return _answered(plan, replayed=True)

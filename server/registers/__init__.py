@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.registers import acts
+from server.registers import acts, parameters
 from server.registers.base import Register
 
-REGISTERS: Final[tuple[Register, ...]] = (acts.REGISTER,)
+REGISTERS: Final[tuple[Register, ...]] = (
+    acts.REGISTER,
+    parameters.REGISTER,
+)
 """All of them, in the order their tables are made."""
