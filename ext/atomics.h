@@ -74,7 +74,13 @@ static inline void cc_cpu_pause(void)
 #endif
 }
 
-static inline void cc_prefetch(const void *p) { __builtin_prefetch(p, 1, 3); }
+/* GCC takes a function that does nothing but prefetch for one without effect, and drops the call
+ * (seen with 12.2); the empty statement keeps it. */
+static inline void cc_prefetch(const void *p)
+{
+    __builtin_prefetch(p, 1, 3);
+    __asm__ volatile("");
+}
 
 /* A bell wakes the one thread that sleeps on it. The sleeper says so with cc_bell_arm, looks at its
  * work once more, and only then calls cc_bell_wait: whoever brings work and rings either is seen by
