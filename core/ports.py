@@ -13,10 +13,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """What identifies a holder. Sealed wherever it is kept; never in a repr."""
+    """What identifies a holder. Sealed wherever it is kept; never in a repr.
+
+    Attributes:
+        name: as printed on the card.
+        class_name: of a student; a department's name for staff.
+        phone: digits; empty where not known.
+        id_hash: ``core.passwords.id_hash`` of the ID number; empty where not known.
+        weak_hashes: ``core.passwords.keyed_hash`` of each number a password must not be.
+        query_tag: ``core.passwords.query_tag`` of the initial query password; empty where none.
+    """
 
     name: str = field(repr=False)
     class_name: str = field(repr=False)
+    phone: str = field(default="", repr=False)
+    id_hash: bytes = field(default=b"", repr=False)
+    weak_hashes: tuple[bytes, ...] = field(default=(), repr=False)
+    query_tag: bytes = field(default=b"", repr=False)
 
 
 class Clock(Protocol):

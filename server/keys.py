@@ -24,6 +24,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from core.passwords import HASH_BYTES
 from core.ports import Person
 
 KEY_BYTES: Final = 32
@@ -66,9 +67,7 @@ class Keyring:
         key = self._key(number, make=True)
         if key is None:
             raise ValueError(f"the key of holder {number} was destroyed")
-        values = {"class": person.class_name, "name": person.name}
-        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        plain = text.encode("utf-8")
+        plain = _written(person)
         plain += b" " * (-len(plain) % PADDING)
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + AESGCM(key).encrypt(nonce, plain, _bound_to(number))
@@ -83,8 +82,7 @@ class Keyring:
             plain = AESGCM(key).decrypt(nonce, cipher, _bound_to(number))
         except InvalidTag:
             return None
-        values = json.loads(plain)
-        return Person(name=values["name"], class_name=values["class"])
+        return _read(plain)
 
     def destroy(self, number: int) -> None:
         """Overwrite a holder's key for ever; returns when that is synced."""
@@ -156,6 +154,34 @@ def write_synced(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _written(person: Person) -> bytes:
+    """Write what is known of a person as JSON; what is empty takes no place."""
+    values = {
+        "class": person.class_name,
+        "id": person.id_hash.hex(),
+        "name": person.name,
+        "phone": person.phone,
+        "query": person.query_tag.hex(),
+        "weak": b"".join(person.weak_hashes).hex(),
+    }
+    kept = {key: value for key, value in values.items() if value or key in {"class", "name"}}
+    text = json.dumps(kept, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return text.encode("utf-8")
+
+
+def _read(plain: bytes) -> Person:
+    values: dict[str, str] = json.loads(plain)
+    weak = bytes.fromhex(values.get("weak", ""))
+    return Person(
+        name=values["name"],
+        class_name=values["class"],
+        phone=values.get("phone", ""),
+        id_hash=bytes.fromhex(values.get("id", "")),
+        weak_hashes=tuple(weak[i : i + HASH_BYTES] for i in range(0, len(weak), HASH_BYTES)),
+        query_tag=bytes.fromhex(values.get("query", "")),
+    )
 
 
 def _bound_to(number: int) -> bytes:

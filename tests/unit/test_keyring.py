@@ -1,4 +1,5 @@
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from core.ports import Person
 from server.keys import KEY_BYTES, KEYS_PER_FILE, Keyring
@@ -17,6 +18,28 @@ def test_what_is_sealed_opens_again(keyring, tmp_path):
     assert Keyring(tmp_path / "keys").unseal(7, sealed) == ZHANG, "after a restart"
     assert "张三".encode() not in sealed
     assert keyring.seal(7, ZHANG) != sealed, "never the same bytes twice"
+
+
+def test_secrets_of_a_person_are_sealed_with_it(keyring):
+    whole = Person(
+        name="张三",
+        class_name="2023级1班",
+        phone="13800138000",
+        id_hash=bytes(range(16)),
+        weak_hashes=(b"12345678", b"abcdefgh"),
+        query_tag=bytes(range(16, 32)),
+    )
+    assert keyring.unseal(7, keyring.seal(7, whole)) == whole
+
+
+def test_texts_sealed_with_name_and_class_only_still_open(keyring):
+    """The first version wrote exactly these bytes."""
+    plain = '{"class":"2023级1班","name":"张三"}'.encode()
+    assert keyring.unseal(7, keyring.seal(7, ZHANG)) == ZHANG
+    key = keyring._key(7, make=False)
+    nonce = bytes(12)
+    sealed = nonce + AESGCM(key).encrypt(nonce, plain.ljust(64), b"campuscard/holder/1/7")
+    assert keyring.unseal(7, sealed) == ZHANG
 
 
 def test_sealed_texts_belong_to_one_holder(keyring):

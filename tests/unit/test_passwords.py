@@ -2,7 +2,15 @@ import datetime as dt
 
 import pytest
 
-from core.passwords import KnownNumbers, is_well_formed, weakness
+from core.passwords import (
+    KnownNumbers,
+    forbidden_numbers,
+    id_hash,
+    is_well_formed,
+    keyed_hash,
+    query_tag,
+    weakness,
+)
 
 KNOWN = KnownNumbers(
     account_no="200571020316",
@@ -25,6 +33,7 @@ KNOWN = KnownNumbers(
         ("200571", "ACCOUNT_NO"),
         ("138001", "PHONE"),
         ("812123", "ID_NUMBER"),
+        ("121230", "ID_NUMBER"),
         ("050812", "BIRTH_DATE"),
         ("200508", "BIRTH_DATE"),
         ("120805", "BIRTH_DATE"),
@@ -49,3 +58,35 @@ def test_what_is_not_known_is_not_held_against_a_password():
 def test_six_ascii_digits(bad):
     assert not is_well_formed(bad)
     assert is_well_formed("904617")
+
+
+def test_forbidden_numbers_of_a_holder():
+    """Regulation 五.2, of the holder of the acceptance scenarios: every number written out."""
+    numbers = forbidden_numbers(KNOWN)
+    windows_of_account_no = {"200571", "005710", "057102", "571020", "710203", "102031", "020316"}
+    windows_of_phone = {"138001", "380013", "800138", "001380", "013800", "138000"}
+    of_the_id = {"812123", "121230"}
+    of_the_birthday = {"200508", "005081", "050812", "081205", "120805", "082005"}
+    assert numbers == windows_of_account_no | windows_of_phone | of_the_id | of_the_birthday
+    assert not numbers & {"904617", "123457"}
+
+
+def test_nothing_known_forbids_nothing():
+    assert forbidden_numbers(KnownNumbers()) == set()
+    assert forbidden_numbers(KnownNumbers(account_no="T12345", id_number="E1234")) == set()
+
+
+def test_hashes_are_keyed_and_of_one_holder_and_one_purpose():
+    key = bytes(range(32))
+    known = keyed_hash(key, "200571020316", "710203")
+    assert len(known) == 8
+    assert known == keyed_hash(key, "200571020316", "710203")
+    others = (
+        keyed_hash(bytes(32), "200571020316", "710203"),
+        keyed_hash(key, "200571020317", "710203"),
+        keyed_hash(key, "200571020316", "710204"),
+        query_tag(key, "200571020316", "710203")[:8],
+        id_hash(key, "710203")[:8],
+    )
+    assert known not in others
+    assert len(query_tag(key, "1", "888888")) == len(id_hash(key, "1")) == 16
