@@ -34,6 +34,7 @@ from clients.admin.console import (
     screen,
     tr,
 )
+from clients.admin.doctor import is_held
 from clients.admin.load import Loader, Report
 from clients.admin.payments import open_store
 from clients.admin.terminals import (
@@ -411,16 +412,34 @@ def report_fields(report: Report) -> dict[str, Any]:
 @app.command(
     "reset", help=tr("删除演示数据, 下次从头开始。", "Remove the demo's data, to start afresh.")
 )
-def reset(directory: DirectoryOption = DIRECTORY) -> None:
+def reset(directory: DirectoryOption = DIRECTORY, output: OutputOption = Output.TEXT) -> None:
     """Remove the demo's directory; refuses any other."""
-    if not directory.exists():
-        return
+    there = directory.exists()
+    if there:
+        _remove(directory)
+    if output is Output.JSON:
+        print_json({"removed": str(directory) if there else None})
+    elif there:
+        done(tr(f"已删除 {directory}", f"Removed {directory}"))
+    else:
+        note(tr(f"没有 {directory}", f"There is no {directory}"))
+
+
+def _remove(directory: Path) -> None:
     if not (directory / local.CONFIG_NAME).exists() or not (directory / "server.log").exists():
         raise Failure(
-            tr(f"{directory} 不是演示目录。", f"{directory} is no demo directory."), code=Exit.LOCAL
+            tr(f"{directory} 不是演示目录。", f"{directory} is no demo directory."),
+            code=Exit.LOCAL,
+            step=tr("指明: --directory var/demo", "Name it: --directory var/demo"),
+        )
+    data = directory / "data"
+    if data.is_dir() and is_held(data):
+        raise Failure(
+            tr(f"服务器正在使用 {directory}。", f"A server is using {directory}."),
+            code=Exit.LOCAL,
+            step=tr("先用 Ctrl-C 停止演示。", "End the demo first, with Ctrl-C."),
         )
     shutil.rmtree(directory)
-    done(tr(f"已删除 {directory}", f"Removed {directory}"))
 
 
 # -- addresses ------------------------------------------------------------------------------------

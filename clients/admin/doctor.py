@@ -262,7 +262,7 @@ def check_directory(place: Place) -> Finding:
     if not os.access(place.data, os.R_OK | os.W_OK | os.X_OK):
         step = f"chown -R $USER {place.data}"
         return Finding(name="data", health=Health.FAILED, found=str(place.data), step=step)
-    held = tr("服务器正在使用", "a server has it") if _is_held(place.data) else tr("空闲", "free")
+    held = tr("服务器正在使用", "a server has it") if is_held(place.data) else tr("空闲", "free")
     return Finding(name="data", health=Health.OK, found=f"{place.data} ({held})")
 
 
@@ -273,7 +273,7 @@ def check_port(place: Place) -> Finding:
         probe.settimeout(1.0)
         code = probe.connect_ex((host.strip("[]"), int(port)))
     if code == 0:
-        held = place.data.is_dir() and _is_held(place.data)
+        held = place.data.is_dir() and is_held(place.data)
         step = (
             ""
             if held
@@ -336,7 +336,7 @@ def _synchronised() -> bool:
     return any(Path(mark).exists() for mark in (*marks, "/run/ntpd.pid"))
 
 
-def _is_held(data: Path) -> bool:
+def is_held(data: Path) -> bool:
     """Whether a process holds the directory's lock; taking it for a moment harms nobody."""
     descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock_file = data / "lock"

@@ -38,6 +38,7 @@ from clients.terminal.errors import (
     SignInRefusedError,
     StoreBusyError,
 )
+from core.catalogue import BY_NAME
 from core.money import format_yuan, parse_yuan
 
 COUNTER: Final = "COUNTER-001"
@@ -274,6 +275,17 @@ def _show_receipt(receipt: Receipt, amount_fen: int) -> None:
                 "Outcome unknown: a reversal is saved and goes on next time. Do not deliver.",
             )
         )
+        return
+    if step := _next_step(receipt):
+        note(f"  {step}")
+
+
+def _next_step(receipt: Receipt) -> str:
+    """Say what to do after a refusal."""
+    if receipt.reason == "PIN_REQUIRED":
+        return tr("带密码再试: --pin 六位数字", "Again with the password: --pin SIX_DIGITS")
+    known = BY_NAME.get(receipt.reason)
+    return known.action if known is not None else ""
 
 
 def balance(

@@ -74,6 +74,19 @@ def test_every_command_says_what_it_is_for(names):
     assert ALL[names].help
 
 
+NO_JSON = {
+    ("serve",): "prints nothing; its log has a form of its own",
+    ("dump",): "prints JSON lines and nothing else",
+    ("bench",): "hands its arguments on; its own option is --json",
+}
+
+
+@pytest.mark.parametrize("names", ALL, ids=" ".join)
+def test_every_command_prints_json_for_scripts(names):
+    has = any("--output" in parameter.opts for parameter in ALL[names].params)
+    assert has is (names not in NO_JSON)
+
+
 @pytest.mark.parametrize(("language", "word"), [("zh", "示例"), ("en", "Examples")])
 def test_help_speaks_the_language_asked_for(language, word):
     assert word in run("--lang", language, "--help").stdout
