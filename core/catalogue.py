@@ -100,8 +100,8 @@ OUTCOMES: Final = (
 )
 
 
-def _error(number: int, name: str, status: Status, zh: str, en: str, action: str, *, retryable: bool = False) -> Reason:
-    return Reason(number=number, name=name, status=status, zh=zh, en=en, action=action, retryable=retryable)
+def _error(number: int, name: str, status: Status, zh: str, en: str, action: str, *, retryable: bool = False, clause: str = "") -> Reason:
+    return Reason(number=number, name=name, status=status, zh=zh, en=en, action=action, retryable=retryable, clause=clause)
 
 
 ERRORS: Final = (
@@ -131,6 +131,35 @@ ERRORS: Final = (
     _error(223, "VERIFY_FAILED", Status.DATA_LOSS, "校验失败", "Verification found a difference", "Stop and restore from the mirror."),
     _error(224, "CHANNEL_TXN_REUSED", Status.ALREADY_EXISTS, "渠道流水号已入账", "The channel transaction id was credited already", "Nothing more to do."),
     _error(225, "BALANCE_NOT_ZERO", Status.FAILED_PRECONDITION, "账户尚有余额或预扣, 不能注销", "The account still holds money or holds", "Pay the balance out, wait for the holds."),
+    _error(300, "SESSION_REQUIRED", Status.UNAUTHENTICATED, "请先登录", "Nobody is signed in, or no longer", "Sign in: campuscard staff sign-in NAME."),
+    _error(301, "FORBIDDEN", Status.PERMISSION_DENIED, "没有权限 {permission}, 需要角色: {roles}", "Not allowed: {permission} is for {roles}", "Ask somebody with one of these roles."),
+    _error(302, "SIGN_IN_REFUSED", Status.UNAUTHENTICATED, "姓名、密码或验证码不正确, 或已锁定", "Name, password or code is wrong, or locked after too many wrong ones", "Check them, wait for the next code; after five wrong ones wait 15 minutes."),
+    _error(303, "ENROLMENT_REQUIRED", Status.PERMISSION_DENIED, "请先设置密码和动态验证码", "Set a password and enrol for codes first", "campuscard staff sign-in NAME asks for both."),
+    _error(350, "NOT_YOUR_CLASS", Status.PERMISSION_DENIED, "只能办理本班学生的业务", "The holder is of another class than yours", "Ask the class's own teacher, or the card centre.", clause="三.4(3)"),
+    _error(351, "CARD_STATE", Status.FAILED_PRECONDITION, "卡状态 {state} 不能 {wanted}; 可办: {legal}", "A card in state {state} cannot {wanted}; it can: {legal}", "Do one of what is legal.", clause="三.1-三.5"),
+    _error(352, "CARD_EXISTS", Status.ALREADY_EXISTS, "该账户已有未作废的卡 {card}", "The account has card {card}, which is not void", "A lost card is replaced, a temporary one upgraded.", clause="五.1"),
+    _error(353, "CHANNEL_NOT_ALLOWED", Status.FAILED_PRECONDITION, "此业务只能在 {allowed} 办理", "This is done by {allowed} only", "Come to the card centre with the card.", clause="三.3"),
+    _error(354, "OUTSIDE_SERVICE_HOURS", Status.FAILED_PRECONDITION, "不在办理时间, 下次开放: {opens}", "Outside the hours of the counter; it opens {opens}", "Come then; a supervisor may allow one act with a reason.", clause="三.4(4)"),
+    _error(355, "NOT_LOST", Status.FAILED_PRECONDITION, "该卡未挂失", "The card is not reported lost", "Report the loss first.", clause="三.3, 三.4(1)"),
+    _error(356, "CARD_MISMATCH", Status.FAILED_PRECONDITION, "出示的卡与记录不符", "The card presented is not the one it is about", "Present the right card.", clause="三.3, 三.4(3)"),
+    _error(357, "REPLACED", Status.FAILED_PRECONDITION, "已补办新卡, 原卡作废", "A new card was made: the old one is void", "Use the new card.", clause="三.3"),
+    _error(358, "CASE_EXISTS", Status.ALREADY_EXISTS, "该账户已有补卡单 {case}", "The account has replacement case {case} already", "Go on with it, or cancel it.", clause="三.4(3)"),
+    _error(359, "CASE_STATE", Status.FAILED_PRECONDITION, "补卡单状态 {state} 不能 {wanted}; 可办: {legal}", "A case in state {state} cannot {wanted}; it can: {legal}", "Do one of what is legal.", clause="三.4"),
+    _error(360, "DOCS_INCOMPLETE", Status.FAILED_PRECONDITION, "手续不全, 缺: {missing}", "The papers are incomplete: {missing} missing", "Bring what is missing.", clause="三.4(3)"),
+    _error(361, "FEE_AMOUNT_MISMATCH", Status.FAILED_PRECONDITION, "工本费应为 {fee}, 收据为 {paid}", "The fee is {fee}, the receipt says {paid}", "Pay exactly the fee.", clause="三.4(2), 三.5"),
+    _error(362, "RECEIPT_ALREADY_USED", Status.ALREADY_EXISTS, "收据号已使用过", "The receipt number was used before", "A receipt counts once for ever.", clause="三.4(2)"),
+    _error(363, "RECEIPT_IMAGE_REQUIRED", Status.FAILED_PRECONDITION, "请先上传收据图像, 或由财务室确认", "Attach the receipt's image first, or have the finance office confirm", "Attach the image, or ask the finance office.", clause="三.4(2)"),
+    _error(364, "REPLACE_WAIT", Status.FAILED_PRECONDITION, "挂失后须等待, {until} 起可制卡", "The new card may be made from {until} on", "Wait until then.", clause="三.4"),
+    _error(365, "SELF_APPROVAL", Status.PERMISSION_DENIED, "须由另一人复核", "Another person has to approve", "Ask somebody else.", clause="六.3"),
+    _error(366, "PHOTO_REQUIRED", Status.FAILED_PRECONDITION, "没有合格照片", "The holder has no valid photo", "Upload the photo first.", clause="三.1(3)(4)"),
+    _error(367, "NOT_TEMPORARY", Status.FAILED_PRECONDITION, "不是临时卡", "The card is not a temporary one", "A formal card is renewed or replaced.", clause="三.1(4)"),
+    _error(368, "NOT_CLEARED", Status.FAILED_PRECONDITION, "尚未结清: {reasons}", "Not cleared: {reasons}", "Return the card or compensate it; settle the debt.", clause="三.5(3)"),
+    _error(369, "NO_CARD", Status.FAILED_PRECONDITION, "该账户没有有效的卡", "The account has no card that is not void", "Issue one first.", clause="三.1"),
+    _error(370, "CASE_CARD", Status.FAILED_PRECONDITION, "补办的新卡须由本人领取启用", "A replacement is activated when its holder picks it up", "Use the pick-up of the case.", clause="三.4(3)"),
+    _error(371, "MEDIA_FULL", Status.FAILED_PRECONDITION, "该账户介质已达上限", "The account has as many media as it may have", "Take one off first.", clause="五.1"),
+    _error(372, "FILE_REFUSED", Status.FAILED_PRECONDITION, "文件不符合要求: {detail}", "The file is refused: {detail}", "Send a file as required.", clause="三.1(3)"),
+    _error(373, "SUSPENDED", Status.FAILED_PRECONDITION, "已处于暂停状态", "It is suspended already", "Resume it first.", clause="八.1"),
+    _error(374, "NOT_SUSPENDED", Status.FAILED_PRECONDITION, "未被暂停", "It is not suspended", "Nothing to resume.", clause="八.1"),
 )
 
 REASONS: Final = OUTCOMES + ERRORS
