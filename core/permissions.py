@@ -65,6 +65,9 @@ SCOPED: Final = {Role.CLASS_TEACHER: "class name", Role.MERCHANT: "merchant id"}
 PUBLIC: Final = frozenset({"session.open"})
 """Permissions of callers who are not signed in, too."""
 
+SIGNED_IN: Final = frozenset({"session.own"})
+"""Permissions of everybody who is signed in, whatever their roles: their own session and password."""
+
 _HOLDER: Final = Role.HOLDER
 _TEACHER: Final = Role.CLASS_TEACHER
 _AFFAIRS: Final = Role.STUDENT_AFFAIRS
@@ -118,6 +121,8 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "case.submit": (_TEACHER, _OFFICER),
     "case.read": (_TEACHER, _AFFAIRS, _OFFICER, _SUPERVISOR, _FINANCE, _AUDITOR),
     "case.fee": (_FINANCE, _OFFICER),
+    "case.waive": (_FINANCE, _SUPERVISOR),
+    "case.refund": (_FINANCE,),
     "case.make": (_OFFICER,),
     "case.pick_up": (_OFFICER,),
     "case.cancel": (_OFFICER,),
@@ -161,7 +166,9 @@ PERMISSIONS: Final = {name: frozenset(roles) for name, roles in _TABLE.items()}
 def allowing(permission: str, roles: Iterable[Role]) -> Role | None:
     """Return the role among a caller's that has a permission; None: it is denied.
 
-    The table's order decides where several would do, so that an act always names the same one.
+    The table's order decides where several would do, so that an act always names the same one; a
+    role that is granted for something comes after all others: who acts as one has no wider right.
     """
     held = frozenset(roles)
-    return next((role for role in _TABLE.get(permission, ()) if role in held), None)
+    row = [role for role in _TABLE.get(permission, ()) if role in held]
+    return min(row, key=SCOPED.__contains__, default=None)
