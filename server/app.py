@@ -27,7 +27,9 @@ from ext.engine import Engine
 from server import logs
 from server.clock import open_clock
 from server.config import split_address
+from server.identity import LOCAL
 from server.interceptors.errors import ErrorsGuard
+from server.interceptors.identity import IdentityGuard, permissions_of
 from server.interceptors.limits import LimitsGuard, TerminalRates
 from server.interceptors.log import LogGuard
 from server.interceptors.metrics import MetricsGuard
@@ -42,6 +44,7 @@ from server.services.merchant import MerchantService
 from server.services.office import Office
 from server.services.ops import OpsService
 from server.services.terminal import TerminalService
+from server.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,7 +169,8 @@ class Server:
         disable_created_metrics()  # type: ignore[no-untyped-call] # upstream has no types here
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane))
-        grpc_server = self._make_grpc(metrics, rates)
+        sessions = Sessions(clock)
+        grpc_server = self._make_grpc(metrics, rates, sessions)
         grpc_server.add_generic_rpc_handlers((terminal.handler(),))
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
             AccountService(office), grpc_server
@@ -190,7 +194,9 @@ class Server:
             test=head["test"],
         )
 
-    def _make_grpc(self, metrics: CollectorRegistry, rates: TerminalRates) -> grpc.aio.Server:
+    def _make_grpc(
+        self, metrics: CollectorRegistry, rates: TerminalRates, sessions: Sessions
+    ) -> grpc.aio.Server:
         settings = self._settings
         limits = settings.limits
         received = max(limits.message_bytes, limits.batch_message_bytes) + _MESSAGE_MARGIN
@@ -198,6 +204,7 @@ class Server:
             LogGuard(),
             MetricsGuard(metrics, method_shapes()),
             ErrorsGuard(),
+            IdentityGuard(sessions, permissions_of(_FILES), nobody=LOCAL),
             LimitsGuard(
                 limits.message_bytes,
                 limits.batch_message_bytes,
@@ -280,6 +287,11 @@ def engine_options(settings: Settings) -> Options:
 def engine_option_names(engine: EngineSettings) -> list[str]:
     """Return the names of all bounds."""
     return list(type(engine).model_fields)
+
+
+def proto_files() -> tuple[FileDescriptor, ...]:
+    """Return the files whose services are served."""
+    return _FILES
 
 
 def service_names() -> list[str]:

@@ -29,6 +29,7 @@ class Principal:
         classes: class names a CLASS_TEACHER speaks for.
         merchants: merchant ids a MERCHANT speaks for.
         account_number: of a HOLDER; 0 otherwise.
+        pending: signed in with a one-time secret: may set password and codes, and nothing else.
     """
 
     actor: str
@@ -38,6 +39,7 @@ class Principal:
     classes: frozenset[str] = frozenset()
     merchants: frozenset[str] = frozenset()
     account_number: int = 0
+    pending: bool = False
 
     def by(self, role: Role | None = None, reason: str = "") -> By:
         """Return who acts, for the journal.

@@ -1,1 +1,1 @@
-"""What happens around every call, outermost first: log, metrics, errors, limits."""
+"""What happens around every call, outermost first: log, metrics, errors, identity, limits."""

@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import grpc
 import grpc.aio
 
+from core.refusals import Refusal
+from server.interceptors.identity import is_signed
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
+
+    from server.interceptors.identity import Admission, IdentityGuard
 
     Handler = grpc.RpcMethodHandler[Any, Any]
     Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
@@ -59,32 +64,38 @@ class Guards(grpc.aio.ServerInterceptor):
         log: outermost.
         metrics: sees every end, and its code.
         errors: turns exceptions into codes.
+        identity: lets callers in.
         limits: innermost.
     """
 
-    def __init__(self, log: Guard, metrics: Guard, errors: Guard, limits: Gate) -> None:
+    def __init__(
+        self, log: Guard, metrics: Guard, errors: Guard, identity: IdentityGuard, limits: Gate
+    ) -> None:
         self._log = log
         self._metrics = metrics
         self._errors = errors
+        self._identity = identity
         self._limits = limits
-        self._handlers: dict[str, Handler] = {}
+        self._unsigned: dict[str, Handler] = {}
+        self._signed: dict[str, Handler] = {}
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         """Return the wrapped handler of a method; None when there is no such method."""
         method = handler_call_details.method
-        known = self._handlers.get(method)
+        signed = is_signed(handler_call_details.invocation_metadata)
+        handlers = self._signed if signed else self._unsigned
+        known = handlers.get(method)
         if known is not None:
             return known
         handler = await continuation(handler_call_details)
         if handler is None:
             return handler
-        wrapped = self._wrap(method, handler)
-        self._handlers[method] = wrapped
+        handlers[method] = wrapped = self._wrap(method, handler, signed=signed)
         return wrapped
 
-    def _wrap(self, method: str, handler: Handler) -> Handler:
+    def _wrap(self, method: str, handler: Handler, *, signed: bool) -> Handler:
         attribute, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         inner = getattr(handler, attribute)
         build: Any = self._generator if inspect.isasyncgenfunction(inner) else self._coroutine
@@ -99,7 +110,7 @@ class Guards(grpc.aio.ServerInterceptor):
                 return self._limits.incoming(method, requests, decode)
 
         return make(
-            build(method, inner, incoming),
+            build(method, inner, incoming, self._identity.admission(method, signed=signed)),
             request_deserializer=None,
             response_serializer=handler.response_serializer,
         )
@@ -109,9 +120,16 @@ class Guards(grpc.aio.ServerInterceptor):
         method: str,
         inner: Callable[..., Awaitable[Any]],
         incoming: Callable[[Any], Any],
+        admit: Admission | None,
     ) -> Callable[..., Awaitable[Any]]:
         log, metrics = self._log.around, self._metrics.around
         errors, limits = self._errors.around, self._limits.around
+        if admit is not None:
+            letting_in, around = admit, self._limits.around
+
+            def limits(method: str, context: Context) -> AbstractAsyncContextManager[Any]:
+                letting_in(context)
+                return around(method, context)
 
         async def call(request: Any, context: Context) -> Any:
             async with (
@@ -129,16 +147,20 @@ class Guards(grpc.aio.ServerInterceptor):
         method: str,
         inner: Callable[..., AsyncIterator[Any]],
         incoming: Callable[[Any], Any],
+        admit: Admission | None,
     ) -> Callable[..., AsyncIterator[Any]]:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             async with (
                 self._log.around(method, context),
                 self._metrics.around(method, context),
                 self._errors.around(method, context),
-                self._limits.around(method, context),
             ):
-                async for response in inner(incoming(request), context):
-                    yield response
+                session = None if admit is None else admit(context)
+                async with self._limits.around(method, context):
+                    async for response in inner(incoming(request), context):
+                        if session is not None and session.closed:
+                            raise Refusal("SESSION_REQUIRED")
+                        yield response
 
         return call
 

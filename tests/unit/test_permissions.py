@@ -1,0 +1,43 @@
+"""Every RPC names a permission of the table, and the table decides."""
+
+import pytest
+
+from core.permissions import PERMISSIONS, PUBLIC, SCOPED, SIGNED_IN, Role, allowing
+from server.app import proto_files
+from server.interceptors.identity import permissions_of
+
+METHODS = permissions_of(proto_files())
+
+
+def test_every_rpc_names_a_permission_of_the_table():
+    assert METHODS
+    unknown = {method: name for method, name in METHODS.items() if name not in PERMISSIONS}
+    assert not unknown, "an RPC without a permission of the table is closed to everybody"
+
+
+@pytest.mark.parametrize("permission", sorted(PERMISSIONS))
+def test_a_role_of_the_row_allows_and_no_other_does(permission):
+    for role in Role:
+        expected = role if role in PERMISSIONS[permission] else None
+        assert allowing(permission, {role}) is expected
+
+
+def test_nobody_has_a_permission_that_is_not_there():
+    assert allowing("card.invent", Role) is None
+    assert allowing("", Role) is None
+
+
+def test_a_role_granted_for_something_allows_only_where_no_wider_one_does():
+    for permission, roles in PERMISSIONS.items():
+        found = allowing(permission, Role)
+        assert found not in SCOPED or roles <= SCOPED.keys()
+
+
+def test_no_business_permission_is_public():
+    assert {"session.open"} == PUBLIC
+    assert {"session.own"} == SIGNED_IN
+
+
+def test_the_security_administrator_has_no_business():
+    mine = {name for name, roles in PERMISSIONS.items() if Role.SEC_ADMIN in roles}
+    assert mine == {"session.open", "session.own", "calendar.read", "staff.read", "staff.change"}
