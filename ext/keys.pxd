@@ -17,6 +17,11 @@ from ext.records cimport (
 from ext.rows cimport touch_terminal
 from ext.tables cimport CC_OB_READY, CC_OLD_BATCHES, cc_old_batch, cc_tables
 
+cdef extern from "<sys/mman.h>" nogil:
+    enum:
+        MADV_DONTNEED
+    int madvise(void *address, size_t size, int advice)
+
 
 cdef inline bint batch_in_ram(const cc_terminal *r, uint32_t batch_no) noexcept nogil:
     return batch_no != 0 and (batch_no == r.batch_no or batch_no == r.prev_batch_no)
@@ -127,8 +132,12 @@ cdef inline bint original_key_of_record(
 
 
 cdef inline void clear_batch(cc_tables *t, uint32_t terminal, uint32_t batch_no) noexcept nogil:
-    """Empty the slot a new batch takes over from the one before the previous."""
-    memset(
-        &t.keys[key_place(terminal, batch_no, 0)], 0,
-        (CC_TERMINAL_SEQ_MAX + 1) * sizeof(cc_key),
-    )
+    """Empty the slot a new batch takes over from the one before the previous.
+
+    A slot is whole pages of a mapping: giving them back zeroes it, and a batch of a hundred
+    payments holds one page, not 256.
+    """
+    cdef void *slot = &t.keys[key_place(terminal, batch_no, 0)]
+    cdef size_t size = (CC_TERMINAL_SEQ_MAX + 1) * sizeof(cc_key)
+    if madvise(slot, size, MADV_DONTNEED) != 0:
+        memset(slot, 0, size)

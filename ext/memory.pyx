@@ -33,7 +33,7 @@ cdef enum:
     TOUCHED_PER_RECORD = 6
     KEYS_PER_DIRTY = 64
 
-cdef size_t HUGE_FROM = 32 << 20  # below this a huge page wastes more than it saves
+cdef size_t HUGE_FROM = 4 << 20   # below this a huge page wastes more than it saves
 
 
 cdef void *map_zero(size_t size) except NULL:
@@ -54,7 +54,10 @@ cdef uint32_t slots_for(uint32_t rows) noexcept nogil:
 
 cdef int index_open(cc_index *ix, uint32_t rows) except -1:
     cdef uint32_t slots = slots_for(rows)
-    ix.slot = <uint32_t *>map_zero(<size_t>slots * sizeof(uint32_t))
+    cdef size_t size = <size_t>slots * sizeof(uint32_t)
+    ix.slot = <uint32_t *>map_zero(size)
+    if size >= HUGE_FROM:
+        madvise(ix.slot, size, MADV_HUGEPAGE)
     ix.mask = slots - 1
     ix.used = 0
     return 0

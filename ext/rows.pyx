@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from ext.atomics cimport prefetch
 from ext.digest cimport mix128
 from ext.records cimport (
     CC_CATEGORIES, CC_TABLE_ACCOUNT, CC_TABLE_CATEGORY, CC_TABLE_COLD, CC_TABLE_HOLD,
@@ -14,7 +15,13 @@ from ext.records cimport (
 from ext.tables cimport cc_tables
 
 
-cdef uint8_t *row_at(const cc_tables *t, uint32_t table, uint32_t row, size_t *size) noexcept nogil:
+cdef enum:
+    AHEAD = 8                    # rows of a large block have left the fast caches by its end
+
+
+cdef inline uint8_t *row_at(
+    const cc_tables *t, uint32_t table, uint32_t row, size_t *size,
+) noexcept nogil:
     """Where a stamped row stands, and its size with the stamp."""
     if table == CC_TABLE_ACCOUNT:
         size[0] = sizeof(cc_account)
@@ -47,6 +54,9 @@ cdef void touched_in(cc_tables *t) noexcept nogil:
     cdef size_t size
     cdef uint8_t *at
     for i in range(t.touched_n):
+        if i + AHEAD < t.touched_n:
+            row = <uint32_t>t.touched[i + AHEAD]
+            prefetch(row_at(t, <uint32_t>(t.touched[i + AHEAD] >> 32), row, &size))
         table = <uint32_t>(t.touched[i] >> 32)
         row = <uint32_t>t.touched[i]
         at = row_at(t, table, row, &size)
