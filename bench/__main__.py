@@ -7,11 +7,11 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.disk import is_disk
 from bench.rows import Row, machine, print_rows, progress, write_latest
-from bench.workload import scratch
+from bench.workload import Scale, scratch
 
 KINDS: Final = {
     "engine": "decide, apply, seal and append in this process, blocks of 1 to 8192",
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     facts = machine()
     rows = list(run(asked))
     print_rows(rows, as_json=asked.json)
-    if not asked.kinds and not asked.quick:
+    if not (asked.kinds or asked.quick or asked.tiny):
         write_latest(rows, facts)
     return 0
 
@@ -73,14 +73,7 @@ def run(asked: argparse.Namespace) -> Iterator[Row]:
         with scratch(asked.directory) as directory:
             if not is_disk(directory):
                 progress(f"{directory} is in memory: no row of this run is durable")
-            yield from measure(directory, quick=asked.quick, **sizes(kind, tiny=asked.tiny))
-
-
-def sizes(kind: str, *, tiny: bool) -> dict[str, Any]:
-    """Return the arguments that make a kind tiny."""
-    if not tiny:
-        return {}
-    return {"accounts": (200,), "sizes": (1, 128)} if kind == "engine" else {"accounts": 200}
+            yield from measure(directory, Scale(quick=asked.quick, tiny=asked.tiny))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 PAGE: Final = 4_096
-RAW_BYTES: Final = 256 << 20
 BLOCK_OVERHEAD: Final = 192
 """Header and trailer of a journal block, docs/reference/journal-format.md."""
 RECORD: Final = 128
@@ -30,7 +29,7 @@ def block_bytes(size: int) -> int:
 class RawFile:
     """A preallocated file that takes blocks one after another: pwrite, fdatasync."""
 
-    def __init__(self, directory: Path, size: int = RAW_BYTES) -> None:
+    def __init__(self, directory: Path, size: int) -> None:
         self._size = size
         self._at = 0
         self._bytes = random.Random(_SEED).randbytes(block_bytes(8_192) + PAGE)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bench.disk import Flushes, RawFile, block_bytes, is_disk, written_bytes
 from bench.rows import Row, paired_ratio, percentile, progress
-from bench.workload import Draws, draws, make_campus, open_campus
+from bench.workload import Draws, Scale, draws, make_campus, open_campus
 from ext.benchmark import Campus
 
 ACCOUNTS: Final = (50_000, 1_000_000)
@@ -41,22 +41,18 @@ class Slices:
     flushes: list[float] = field(default_factory=list)  # per block
 
 
-def measure(
-    directory: Path,
-    *,
-    quick: bool,
-    accounts: Sequence[int] = ACCOUNTS,
-    sizes: Sequence[int] = SIZES,
-) -> Iterator[Row]:
+def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     """Yield one row for every number of accounts and size of block."""
-    raw = RawFile(directory)
-    seconds, slices = (0.12, 5) if quick else (0.4, 15)
+    raw = RawFile(directory, scale.file_bytes)
+    seconds, slices = scale.choose((0.4, 15), (0.12, 5), (0.01, 2))
     try:
-        for number in accounts:
-            paths = make_campus(directory / f"campus-{number}", number)
+        for number in scale.choose(ACCOUNTS, ACCOUNTS, (200,)):
+            paths = make_campus(
+                directory / f"campus-{number}", number, segment_bytes=scale.file_bytes
+            )
             campus = open_campus(paths, number)
             drawn = draws(number)
-            for size in sizes:
+            for size in scale.choose(SIZES, SIZES, (1, 128)):
                 progress(f"engine {number}x{size}")
                 run = Run(campus, raw, drawn, size, Flushes(directory))
                 yield row(run.slices(slices, seconds), number, size, durable=is_disk(directory))

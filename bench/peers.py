@@ -22,7 +22,7 @@ from typing import Final
 
 from bench.disk import RawFile, block_bytes, is_disk
 from bench.rows import Row, paired_ratio, percentile, progress
-from bench.workload import ONLINE_FEN, SEED
+from bench.workload import ONLINE_FEN, SEED, Scale
 
 ACCOUNTS: Final = 50_000
 SQLITE_SIZES: Final = (1, 128, 1_024, 8_192)
@@ -39,13 +39,14 @@ CREATE TABLE journal (
 )"""
 
 
-def measure(directory: Path, *, quick: bool, accounts: int = ACCOUNTS) -> Iterator[Row]:
+def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     """Yield the rows of SQLite, then PostgreSQL's if it is installed."""
-    raw = RawFile(directory)
+    raw = RawFile(directory, scale.file_bytes)
+    accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
     durable = is_disk(directory)
     try:
-        yield from sqlite_rows(directory, raw, accounts, quick=quick, durable=durable)
-        yield from postgres_rows(directory, raw, accounts, quick=quick, durable=durable)
+        yield from sqlite_rows(directory, raw, accounts, scale=scale, durable=durable)
+        yield from postgres_rows(directory, raw, accounts, scale=scale, durable=durable)
     finally:
         raw.close()
 
@@ -61,7 +62,7 @@ def raw_rate(raw: RawFile, block: int, seconds: float) -> float:
 
 
 def sqlite_rows(
-    directory: Path, raw: RawFile, accounts: int, *, quick: bool, durable: bool
+    directory: Path, raw: RawFile, accounts: int, *, scale: Scale, durable: bool
 ) -> Iterator[Row]:
     """WAL, synchronous=FULL, one connection, transactions of several sizes."""
     with contextlib.closing(sqlite3.connect(directory / "peer.db", isolation_level=None)) as db:
@@ -74,16 +75,16 @@ def sqlite_rows(
         db.execute("COMMIT")
         for size in SQLITE_SIZES:
             progress(f"peer sqlite {size}")
-            yield sqlite_row(db, raw, accounts, size, quick=quick, durable=durable)
+            yield sqlite_row(db, raw, accounts, size, scale=scale, durable=durable)
 
 
 def sqlite_row(
-    db: sqlite3.Connection, raw: RawFile, accounts: int, size: int, *, quick: bool, durable: bool
+    db: sqlite3.Connection, raw: RawFile, accounts: int, size: int, *, scale: Scale, durable: bool
 ) -> Row:
     """Measure one size of transaction."""
     rng = random.Random(SEED)
     rates, limits, took = [], [], []
-    slices, seconds = (4, 0.3) if quick else (9, 1.0)
+    slices, seconds = scale.choose((9, 1.0), (4, 0.3), (1, 0.02))
     key = 0
     for _ in range(slices):
         limits.append(raw_rate(raw, size, seconds / 3))
@@ -155,14 +156,14 @@ def postgres_bin() -> Path | None:
 
 
 def postgres_rows(
-    directory: Path, raw: RawFile, accounts: int, *, quick: bool, durable: bool
+    directory: Path, raw: RawFile, accounts: int, *, scale: Scale, durable: bool
 ) -> Iterator[Row]:
     """synchronous_commit=on, prepared statements, pgbench as the client."""
     programs = postgres_bin()
     if programs is None or not (programs / "pgbench").exists():
         progress(INSTALL)
         return
-    seconds = 3 if quick else 15
+    seconds = scale.choose(15, 3, 1)
     with running(programs, directory / "postgres") as cluster:
         cluster.psql(_SCHEMA + ";" + _PAY)
         cluster.psql(_FILL.format(fen=ONLINE_FEN, accounts=accounts))

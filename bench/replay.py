@@ -15,7 +15,7 @@ from typing import Final
 
 from bench.disk import RawFile, block_bytes, is_disk
 from bench.rows import Row, percentile, progress
-from bench.workload import draws, make_campus, open_campus, options
+from bench.workload import Scale, draws, make_campus, open_campus, options
 from ext.engine import Engine
 
 ACCOUNTS: Final = 50_000
@@ -25,15 +25,16 @@ _RAW_BLOCKS: Final = 20
 _NS: Final = 1_000_000_000
 
 
-def measure(directory: Path, *, quick: bool, accounts: int = ACCOUNTS) -> Iterator[Row]:
+def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     """Yield the row."""
-    blocks, rounds = (1_000, 5) if quick else (6_000, 9)
-    paths = make_campus(directory / "campus", accounts)
+    blocks, rounds = scale.choose((6_000, 9), (1_000, 5), (8, 2))
+    accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
+    paths = make_campus(directory / "campus", accounts, segment_bytes=scale.file_bytes)
     campus, drawn = open_campus(paths, accounts), draws(accounts)
     progress(f"writing {blocks * BLOCK:,} authorizations")
     campus.authorize(blocks, BLOCK, drawn.accounts, drawn.terminals, drawn.amounts)
     campus.close()
-    raw = RawFile(directory)
+    raw = RawFile(directory, scale.file_bytes)
     took, rates, limits = [], [], []
     records = 0
     for number in range(rounds):

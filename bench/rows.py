@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LATEST: Final = ROOT / "bench" / "results" / "latest.json"
@@ -113,7 +114,7 @@ def print_rows(rows: Sequence[Row], *, as_json: bool) -> None:
         table.add_column(heading, justify="left" if heading == "unit" else "right")
     for row in rows:
         table.add_row(
-            row.name, shown(row.value), row.unit, shown(row.raw_limit),
+            Text(row.name), shown(row.value), row.unit, shown(row.raw_limit),
             "" if row.ratio is None else f"{row.ratio:.0%}",
             shown(row.p50_ms), shown(row.p99_ms), "yes" if row.durable else "no", aim(row),
         )  # fmt: skip

@@ -19,7 +19,7 @@ import grpc.aio
 from bench.disk import RawFile, block_bytes, is_disk, written_bytes
 from bench.rows import Row, paired_ratio, percentile, progress
 from bench.serving import CALL_S, CHANNEL, SERVICE, Served, Tills, card, serving
-from bench.workload import Draws, draws
+from bench.workload import Draws, Scale, draws
 from campuscard.v1 import terminal_service_pb2 as pb
 
 ACCOUNTS: Final = 50_000
@@ -60,13 +60,14 @@ class Slices:
     written: list[float] = field(default_factory=list)
 
 
-def measure(directory: Path, *, quick: bool, accounts: int = ACCOUNTS) -> Iterator[Row]:
+def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     """Yield one row for every shape."""
-    count, seconds = (4, 0.7) if quick else (10, 2.0)
-    raw = RawFile(directory)
+    count, seconds = scale.choose((10, 2.0), (4, 0.7), (1, 0.05))
+    accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
+    raw = RawFile(directory, scale.file_bytes)
     drawn = draws(accounts)
     try:
-        with serving(directory, accounts) as served:
+        with serving(directory, accounts, segment_bytes=scale.file_bytes) as served:
             for shape in SHAPES:
                 progress(shape.name)
                 clients = Clients(served, shape, drawn)

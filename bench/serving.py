@@ -72,9 +72,11 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(directory: Path, accounts: int) -> Iterator[Served]:
+def serving(directory: Path, accounts: int, *, segment_bytes: int) -> Iterator[Served]:
     """Make a campus, serve it, end the server."""
-    paths = make_campus(directory / "campus", accounts, toml=settings_toml(accounts))
+    paths = make_campus(
+        directory / "campus", accounts, toml=settings_toml(accounts), segment_bytes=segment_bytes
+    )
     served = Served(directory, paths)
     served.process.start()
     try:

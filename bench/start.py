@@ -14,7 +14,7 @@ from bench.disk import is_disk
 from bench.rows import Row, progress
 from bench.rpc import BATCH, SHAPES, Clients
 from bench.serving import CALL_S, Served, serving
-from bench.workload import draws, options
+from bench.workload import Scale, draws, options
 from campuscard.v1 import ops_service_pb2 as ops_pb
 from clients.admin.calls import Services
 from ext.engine import Engine
@@ -27,11 +27,12 @@ _BATCHES: Final = 150
 _SHAPE: Final = SHAPES[-1]
 
 
-def measure(directory: Path, *, quick: bool, accounts: int = ACCOUNTS) -> Iterator[Row]:
+def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     """Yield start, memory and checkpoint."""
-    rounds = 3 if quick else 9
+    rounds = scale.choose(9, 3, 1)
+    accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
     durable = is_disk(directory)
-    with serving(directory, accounts) as served:
+    with serving(directory, accounts, segment_bytes=scale.file_bytes) as served:
         progress(f"start {accounts}: a checkpoint before all")
         checkpoint(served)
         engine_s: list[float] = []

@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bench.rows import ROOT, progress
 from clients.admin.local import create
@@ -31,7 +31,26 @@ TERMINALS: Final = 400
 ONLINE_FEN: Final = 100_000_000
 DRAWS: Final = 1 << 18
 SEGMENT_BYTES: Final = 256 << 20
+TINY_BYTES: Final = 8 << 20
 SPARE_ROWS: Final = 64
+Choice = TypeVar("Choice")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured: all of it, 40 seconds a kind, or just enough to see that it runs."""
+
+    quick: bool = False
+    tiny: bool = False
+
+    def choose(self, full: Choice, quick: Choice, tiny: Choice) -> Choice:
+        """Return the one for this scale."""
+        return tiny if self.tiny else quick if self.quick else full
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of a journal segment, and of the raw file beside it."""
+        return self.choose(SEGMENT_BYTES, SEGMENT_BYTES, TINY_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +94,12 @@ def options(accounts: int) -> Options:
     }
 
 
-def make_campus(directory: Path, accounts: int, *, toml: str = "") -> dict[str, Path]:
+def make_campus(
+    directory: Path, accounts: int, *, toml: str = "", segment_bytes: int = SEGMENT_BYTES
+) -> dict[str, Path]:
     """Make a directory with accounts, cards, money, merchants and terminals; nobody holds it."""
     progress(f"making a campus of {accounts:,} accounts")
-    paths = create(directory, extra=toml, segment_bytes=SEGMENT_BYTES)
+    paths = create(directory, extra=toml, segment_bytes=segment_bytes)
     campus = open_campus(paths, accounts)
     campus.populate(accounts, merchants=MERCHANTS, terminals=TERMINALS, online_fen=ONLINE_FEN)
     campus.close()

@@ -1,0 +1,102 @@
+"""`campuscard bench` on a campus too small for figures: that it runs, and the form of its rows."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SECONDS = 100
+COLUMNS = [
+    "name", "value", "unit", "raw_limit", "ratio", "p50_ms", "p99_ms", "durable", "accounts",
+    "block", "cores",
+]  # fmt: skip
+
+
+def bench(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "clients.admin.cli", "--lang", "en", "bench", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+
+
+def rows_of(kind, folder):
+    done = bench(kind, "--quick", "--json", "--tiny", "--directory", str(folder))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)  # nothing else is on standard output
+    for row in rows:
+        assert list(row)[: len(COLUMNS)] == COLUMNS
+        assert row["value"] > 0
+        assert row["cores"] == os.cpu_count()
+        assert row["p50_ms"] is None or 0 < row["p50_ms"] <= row["p99_ms"]
+    assert list(folder.iterdir()) == [], "what a benchmark writes it removes"
+    return {row["name"]: row for row in rows}
+
+
+def test_engine_rows_have_the_raw_disk_beside_them(tmp_path):
+    rows = rows_of("engine", tmp_path)
+    assert set(rows) == {"engine 200x1", "engine 200x128"}
+    for row in rows.values():
+        assert row["raw_limit"] > 0
+        assert row["ratio"] > 0
+        assert row["accounts"] == 200
+        assert row["detail"]["device_bytes"] >= 128
+        assert row["detail"]["cpu_us"] > 0
+    assert rows["engine 200x128"]["block"] == 128
+
+
+def test_replay_counts_every_record(tmp_path):
+    row = rows_of("replay", tmp_path)["replay"]
+    assert row["unit"] == "records/s"
+    assert row["detail"]["records"] >= 8 * 1_024 + 3 * 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("rpc", {"rpc grpcio unary 64x1", "rpc grpcio batch 1000"}),
+        ("start", {"start 200", "start engine 200", "checkpoint 200", "memory 200"}),
+    ],
+)
+def test_a_real_server_is_measured(tmp_path, kind, names):
+    assert set(rows_of(kind, tmp_path)) == names
+
+
+def test_what_is_in_memory_is_not_durable(tmp_path):
+    from bench.disk import is_disk
+
+    memory = "/dev/shm"
+    if not os.path.ismount(memory):
+        pytest.skip(f"{memory} is not a file system of its own")
+    from pathlib import Path
+
+    assert not is_disk(Path(memory))
+    rows = rows_of_memory(memory)
+    assert not any(row["durable"] for row in rows)
+
+
+def rows_of_memory(memory):
+    done = bench("engine", "--json", "--tiny", "--directory", memory)
+    assert done.returncode == 0, done.stderr
+    assert "no row of this run is durable" in done.stderr
+    return json.loads(done.stdout)
+
+
+def test_help_teaches():
+    done = bench("--help")
+    assert done.returncode == 0
+    for kind in ("engine", "rpc", "replay", "start", "peers", "micro"):
+        assert f"\n  {kind} " in done.stdout
+    assert "examples:" in done.stdout
+
+
+def test_an_unknown_kind_is_refused():
+    done = bench("enigne")
+    assert done.returncode == 2
+    assert "there is no benchmark 'enigne'" in done.stderr
+    assert done.stdout == ""
