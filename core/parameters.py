@@ -100,6 +100,10 @@ PARAMETERS: Final = (
     # sessions
     _number("staff_idle_seconds", 1_800, "s", 60, 86_400, "七.3", "员工会话空闲时限", "Idle time that ends a staff session"),
     _number("staff_session_seconds", 28_800, "s", 300, 86_400, "七.3", "员工会话时限", "Longest staff session"),
+    _number("staff_tries", 5, "tries", 1, 20, "七.3", "员工可错登录次数", "Wrong sign-ins before a member of staff is locked"),
+    _number("staff_lock_seconds", 900, "s", 60, 86_400, "七.3", "员工锁定时长", "How long that lock lasts"),
+    _number("staff_secret_hours", 72, "h", 1, 720, "七.3", "一次性口令有效期", "How long a one-time secret is good"),
+    _number("staff_password_min", 10, "chars", 8, 64, "七.3", "员工密码最短长度", "Shortest password of staff"),
     _number("holder_session_seconds", 900, "s", 60, 86_400, "四.4", "自助会话时限", "Longest self-service session"),
     # access
     _number("qr_seconds", 60, "s", 5, 60, "四.1", "动态二维码有效期", "How long a dynamic QR is valid" ),
