@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from core.rows import AccountStatus, MediumFlag, MediumState, ServiceStatus
+
+if TYPE_CHECKING:
+    from core.holders import HolderStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,4 +69,22 @@ class TerminalFacts:
     status: ServiceStatus
     place: str
     batch_no: int
+    changed_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderFacts:
+    """A holder's papers. ``photo_version`` 0: there is no photo. ``changed_seq`` is the etag."""
+
+    number: int
+    account_no: str
+    kind: int
+    name: str
+    class_name: str
+    phone: str
+    status: HolderStatus
+    erased: bool
+    photo_version: int
+    account_status: AccountStatus
+    open_time_us: int
     changed_seq: int

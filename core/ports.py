@@ -51,6 +51,18 @@ class HolderKeys(Protocol):
         """Return the person, or None when the key is destroyed or not the right one."""
         ...
 
+    def seal_file(self, number: int, content: bytes) -> bytes:
+        """Seal a file of holder ``number``; the same content gives the same bytes."""
+        ...
+
+    def unseal_file(self, number: int, sealed: bytes) -> bytes | None:
+        """Return a file's content, or None when the key is destroyed or the bytes are damaged."""
+        ...
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for one purpose of the server itself."""
+        ...
+
     def has_key(self, number: int) -> bool:
         """Tell whether the key of holder ``number`` exists and was not destroyed."""
         ...

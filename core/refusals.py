@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.catalogue import BY_NAME
@@ -25,6 +27,27 @@ class Refusal(Exception):
         self.metadata: dict[str, str | int] = metadata
         self.retry_after_ms = retry_after_ms
         super().__init__(name, metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one of many: a row, a file of an archive. The others go on.
+
+    Attributes:
+        reason: name of a row of the catalogue.
+        field: column or field; empty: the whole.
+        metadata: as of ``Refusal``.
+    """
+
+    reason: str
+    field: str = ""
+    metadata: dict[str, str | int] = dataclasses.field(default_factory=dict)
+
+    def refusal(self) -> Refusal:
+        """Return the same as the refusal of an act."""
+        refusal = Refusal(self.reason)
+        refusal.metadata |= {"field": self.field} | self.metadata
+        return refusal
 
 
 def invalid(field: str, detail: str) -> Refusal:

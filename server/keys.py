@@ -17,6 +17,7 @@ import os
 import secrets
 import tempfile
 import threading
+from hashlib import blake2b
 from hmac import digest as hmac_digest
 from pathlib import Path
 from typing import Final
@@ -83,6 +84,32 @@ class Keyring:
         except InvalidTag:
             return None
         return _read(plain)
+
+    def seal_file(self, number: int, content: bytes) -> bytes:
+        """Seal a file under the key of holder ``number``: the same content gives the same bytes.
+
+        The nonce is a keyed hash of the content, so that nothing is ever sealed twice under one.
+
+        Raises:
+            ValueError: the key was destroyed.
+        """
+        key = self._key(number, make=True)
+        if key is None:
+            raise ValueError(f"the key of holder {number} was destroyed")
+        own = _file_key(key)
+        nonce = blake2b(content, key=own, digest_size=NONCE_BYTES, person=b"nonce").digest()
+        return nonce + AESGCM(own).encrypt(nonce, content, _bound_to(number))
+
+    def unseal_file(self, number: int, sealed: bytes) -> bytes | None:
+        """Return a file's content, or None when the key is destroyed, or the bytes are damaged."""
+        key = self._key(number, make=False)
+        if key is None or len(sealed) <= NONCE_BYTES:
+            return None
+        nonce, cipher = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+        try:
+            return AESGCM(_file_key(key)).decrypt(nonce, cipher, _bound_to(number))
+        except InvalidTag:
+            return None
 
     def destroy(self, number: int) -> None:
         """Overwrite a holder's key for ever; returns when that is synced."""
@@ -182,6 +209,11 @@ def _read(plain: bytes) -> Person:
         weak_hashes=tuple(weak[i : i + HASH_BYTES] for i in range(0, len(weak), HASH_BYTES)),
         query_tag=bytes.fromhex(values.get("query", "")),
     )
+
+
+def _file_key(key: bytes) -> bytes:
+    """Return the key of a holder's files: another one, because nonces are made another way."""
+    return blake2b(b"", key=key, digest_size=KEY_BYTES, person=b"files").digest()
 
 
 def _bound_to(number: int) -> bytes:

@@ -26,7 +26,7 @@ from core.rows import (
     TerminalBody,
 )
 from server.facts import ANSWER_FACTS
-from server.registers import REGISTERS, acts
+from server.registers import REGISTERS, acts, holders
 from server.registers.base import Command, Scope
 
 if TYPE_CHECKING:
@@ -268,17 +268,7 @@ class Projection:
     def _account_opened(self, command: Command, document: documents.AccountOpened) -> None:
         number = command.effect(RecordType.ACCOUNT).account
         person = self._keys.unseal(number, document.sealed)
-        self._sql.execute(
-            "UPDATE accounts SET account_no = ?, name = ?, class_name = ?, erased = ?"
-            " WHERE number = ?",
-            (
-                document.account_no,
-                person.name if person else "",
-                person.class_name if person else "",
-                person is None,
-                number,
-            ),
-        )
+        holders.write_person(self._sql, number, document.account_no, person, command.seq)
         if document.medium_type:
             self._name_medium(command, document.medium_type, document.medium_token)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.calendar import DEFAULT_MEALS, MealPeriod
 from core.facts import AccountFacts, MediumFacts, MerchantFacts, TerminalFacts
 from core.rows import AccountStatus, MealsBody, MediumFlag, MediumState, RulesBody, ServiceStatus
-from server.registers import REGISTERS
+from server.registers import REGISTERS, holders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,8 @@ CREATE TABLE accounts (
     number INTEGER PRIMARY KEY,
     account_no TEXT UNIQUE, kind INTEGER NOT NULL,
     name TEXT NOT NULL DEFAULT '', class_name TEXT NOT NULL DEFAULT '',
+    phone TEXT NOT NULL DEFAULT '', standing INTEGER NOT NULL DEFAULT 1,
+    photo_version INTEGER NOT NULL DEFAULT 0, changed_seq INTEGER NOT NULL DEFAULT 0,
     erased INTEGER NOT NULL DEFAULT 0,
     status INTEGER NOT NULL, day_limit INTEGER, meal_limit INTEGER,
     must_change INTEGER NOT NULL, open_time_us INTEGER NOT NULL
@@ -214,9 +216,7 @@ class Registry:
 
     def erase(self, number: int) -> None:
         """Take away what identifies a holder."""
-        self.connection.execute(
-            "UPDATE accounts SET name = '', class_name = '', erased = 1 WHERE number = ?", (number,)
-        )
+        holders.forget(self.connection, number)
 
     def bound_medium(self, medium_type: int, token: bytes) -> MediumFacts | None:
         """Find the medium bound under a token now."""

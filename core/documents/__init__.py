@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.documents import counter
+from core.documents import counter, holders
 from core.documents.base import SYSTEM, By, Document, DocumentError, read_document
 from core.documents.counter import (
     AccountOpened,
@@ -34,8 +34,11 @@ from core.documents.counter import (
     TerminalSet,
     ToppedUp,
 )
+from core.documents.holders import HoldersAdded, HoldersChanged, PhotosStored, RosterReceived
 
-KINDS: Final[dict[int, type[Document]]] = {kind.KIND: kind for kind in counter.DOCUMENTS}
+KINDS: Final[dict[int, type[Document]]] = {
+    kind.KIND: kind for module in (counter, holders) for kind in module.DOCUMENTS
+}
 
 
 def decode(kind: int, payload: bytes) -> tuple[Document, By]:
@@ -62,6 +65,8 @@ __all__ = [
     "By",
     "Document",
     "DocumentError",
+    "HoldersAdded",
+    "HoldersChanged",
     "LimitsSet",
     "MealsSet",
     "MediumBound",
@@ -70,6 +75,8 @@ __all__ = [
     "MerchantSet",
     "PasswordReset",
     "PasswordSet",
+    "PhotosStored",
+    "RosterReceived",
     "RulesSet",
     "SubsidyGranted",
     "TerminalSet",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.registers import acts, parameters, staff
+from server.registers import acts, holders, parameters, staff
 from server.registers.base import Register
 
 REGISTERS: Final[tuple[Register, ...]] = (
     acts.REGISTER,
+    holders.REGISTER,
     parameters.REGISTER,
     staff.REGISTER,
 )

@@ -20,6 +20,14 @@ SAMPLES = [
     documents.TerminalSet(merchant_id="M1", place="一楼"),
     documents.MealsSet(names=("LUNCH", "DINNER")),
     documents.RulesSet(),
+    documents.RosterReceived(
+        sha256=bytes(32), file_name="2023级1班.xlsx", kind=1, class_name="", rows=45, refused=1
+    ),
+    documents.HoldersAdded(roster=bytes(32), account_nos=("007", "008"), sealed=(b"\x00", b"\xff")),
+    documents.HoldersChanged(roster=b"", numbers=(7,), sealed=(b"\x00",), statuses=(1,)),
+    documents.PhotosStored(
+        numbers=(7,), addresses=(bytes(32),), widths=(600,), heights=(800,), sizes=(90_000,)
+    ),
 ]
 
 
@@ -61,6 +69,10 @@ def test_kind_numbers_are_durable():
         17: "TerminalSet",
         18: "MealsSet",
         19: "RulesSet",
+        32: "RosterReceived",
+        33: "HoldersAdded",
+        34: "HoldersChanged",
+        35: "PhotosStored",
     }
 
 

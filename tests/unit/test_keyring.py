@@ -51,6 +51,21 @@ def test_lengths_say_little(keyring, name):
     assert len(keyring.seal(1, Person(name=name, class_name=""))) == len(keyring.seal(1, ZHANG))
 
 
+def test_files_are_sealed_to_the_same_bytes_for_their_holder_only(keyring):
+    sealed = keyring.seal_file(7, b"photo")
+    assert keyring.seal_file(7, b"photo") == sealed
+    assert keyring.seal_file(7, b"other")[:12] != sealed[:12], "another nonce for another content"
+    assert keyring.seal_file(8, b"photo") != sealed
+    assert keyring.unseal_file(7, sealed) == b"photo"
+    assert keyring.unseal_file(8, sealed) is None
+    assert keyring.unseal_file(7, sealed[:-1] + b"x") is None
+    assert keyring.unseal_file(7, b"") is None
+    keyring.destroy(7)
+    assert keyring.unseal_file(7, sealed) is None
+    with pytest.raises(ValueError, match="destroyed"):
+        keyring.seal_file(7, b"photo")
+
+
 def test_a_destroyed_key_opens_nothing(keyring, tmp_path):
     sealed = {number: keyring.seal(number, ZHANG) for number in (6, 7, KEYS_PER_FILE)}
     keyring.destroy(7)

@@ -1,0 +1,329 @@
+"""Holders: who they are, where they stand, their photos, the forms they came with.
+
+What a person is called stands in ``accounts``, one row a holder; secrets stand apart, so that no
+list reads them, and go with the person.
+
+**Source:** regulation 一.2, 三.1; docs/reference/documents.md kinds 32 to 47.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from core import documents
+from core.blocks import RecordType
+from core.facts import HolderFacts
+from core.holders import HolderStatus
+from core.merchants import format_etag
+from core.passwords import HASH_BYTES
+from core.rows import AccountStatus
+from server.registers.base import Register
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from core.ports import Person
+    from server.registers.base import Command, Facts, Scope
+
+_SCHEMA: Final = """
+CREATE INDEX accounts_by_standing ON accounts (standing, account_no);
+CREATE INDEX accounts_by_photo ON accounts (photo_version, account_no) WHERE photo_version = 0;
+CREATE TABLE holder_secrets (
+    number INTEGER PRIMARY KEY,
+    id_hash BLOB NOT NULL, weak BLOB NOT NULL, query_tag BLOB NOT NULL
+);
+CREATE INDEX holder_secrets_by_id ON holder_secrets (id_hash, number) WHERE id_hash <> x'';
+CREATE TABLE photos (
+    number INTEGER NOT NULL, version INTEGER NOT NULL, address BLOB NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    seq INTEGER NOT NULL, time_us INTEGER NOT NULL,
+    PRIMARY KEY (number, version)
+) WITHOUT ROWID;
+CREATE TABLE rosters (
+    seq INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, actor TEXT NOT NULL,
+    sha256 BLOB NOT NULL, file_name TEXT NOT NULL, kind INTEGER NOT NULL,
+    class_name TEXT NOT NULL, rows INTEGER NOT NULL, refused INTEGER NOT NULL
+);
+CREATE INDEX rosters_by_hash ON rosters (sha256, seq);
+"""
+
+_HOLDER: Final = (
+    "SELECT number, account_no, kind, name, class_name, phone, standing, erased, photo_version,"
+    " status, open_time_us, changed_seq FROM accounts"
+)
+_SHARING: Final = (
+    "SELECT s.id_hash, a.account_no FROM holder_secrets s JOIN accounts a ON a.number = s.number"
+    " WHERE s.id_hash <> x''"
+)
+_BATCH: Final = 500
+"""Values of one IN (...) at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What is kept of a holder's numbers, as ``core.ports.Person`` has it."""
+
+    id_hash: bytes
+    weak_hashes: tuple[bytes, ...]
+    query_tag: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoFacts:
+    """A stored photo; ``address`` is the SHA-256 of its sealed file."""
+
+    version: int
+    address: bytes
+    width: int
+    height: int
+    bytes: int
+    seq: int
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderFilter:
+    """Which holders to list; empty or None: all. ``has_photo`` asks for the newest version."""
+
+    class_name: str = ""
+    name_prefix: str = ""
+    account_no_prefix: str = ""
+    status: HolderStatus | None = None
+    has_photo: bool | None = None
+
+
+def write_person(
+    sql: sqlite3.Connection, number: int, account_no: str, person: Person | None, seq: int
+) -> None:
+    """Name the holder of a new account; None: erased."""
+    sql.execute(
+        "UPDATE accounts SET account_no = ?, name = ?, class_name = ?, phone = ?, erased = ?,"
+        " changed_seq = ? WHERE number = ?",
+        (account_no, *_identity(person), person is None, seq, number),
+    )
+    _write_secrets(sql, number, person)
+
+
+def forget(sql: sqlite3.Connection, number: int) -> None:
+    """Take away what identifies a holder."""
+    sql.execute(
+        "UPDATE accounts SET name = '', class_name = '', phone = '', erased = 1 WHERE number = ?",
+        (number,),
+    )
+    sql.execute("DELETE FROM holder_secrets WHERE number = ?", (number,))
+
+
+def _identity(person: Person | None) -> tuple[str, str, str]:
+    return (person.name, person.class_name, person.phone) if person else ("", "", "")
+
+
+def _write_secrets(sql: sqlite3.Connection, number: int, person: Person | None) -> None:
+    if person is None:
+        sql.execute("DELETE FROM holder_secrets WHERE number = ?", (number,))
+        return
+    if person.id_hash or person.weak_hashes or person.query_tag:
+        sql.execute(
+            "INSERT OR REPLACE INTO holder_secrets VALUES (?, ?, ?, ?)",
+            (number, person.id_hash, b"".join(person.weak_hashes), person.query_tag),
+        )
+
+
+def _roster_received(scope: Scope, command: Command, document: documents.RosterReceived) -> Facts:
+    scope.sql.execute(
+        "INSERT INTO rosters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            command.seq,
+            command.time_us,
+            command.by.actor,
+            document.sha256,
+            document.file_name,
+            document.kind,
+            document.class_name,
+            document.rows,
+            document.refused,
+        ),
+    )
+    return {}
+
+
+def _holders_added(scope: Scope, command: Command, document: documents.HoldersAdded) -> Facts:
+    opened = command.effects_of(RecordType.ACCOUNT)
+    for record, account_no, sealed in zip(
+        opened, document.account_nos, document.sealed, strict=True
+    ):
+        person = scope.keys.unseal(record.account, sealed)
+        write_person(scope.sql, record.account, account_no, person, command.seq)
+    return {}
+
+
+def _holders_changed(scope: Scope, command: Command, document: documents.HoldersChanged) -> Facts:
+    for number, sealed, status in zip(
+        document.numbers, document.sealed, document.statuses, strict=True
+    ):
+        person = scope.keys.unseal(number, sealed)
+        scope.sql.execute(
+            "UPDATE accounts SET name = ?, class_name = ?, phone = ?, erased = ?, standing = ?,"
+            " changed_seq = ? WHERE number = ?",
+            (*_identity(person), person is None, status, command.seq, number),
+        )
+        _write_secrets(scope.sql, number, person)
+    return {"status": document.statuses[0], "etag": format_etag(command.seq)}
+
+
+def _photos_stored(scope: Scope, command: Command, document: documents.PhotosStored) -> Facts:
+    versions = []
+    for number, address, width, height, size in zip(
+        document.numbers,
+        document.addresses,
+        document.widths,
+        document.heights,
+        document.sizes,
+        strict=True,
+    ):
+        newest = scope.sql.execute(
+            "SELECT photo_version FROM accounts WHERE number = ?", (number,)
+        ).fetchone()
+        version = newest[0] + 1
+        scope.sql.execute(
+            "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (number, version, address, width, height, size, command.seq, command.time_us),
+        )
+        scope.sql.execute(
+            "UPDATE accounts SET photo_version = ? WHERE number = ?", (version, number)
+        )
+        versions.append(version)
+    return {"versions": versions}
+
+
+REGISTER: Final = Register(
+    _SCHEMA,
+    {
+        documents.RosterReceived: _roster_received,
+        documents.HoldersAdded: _holders_added,
+        documents.HoldersChanged: _holders_changed,
+        documents.PhotosStored: _photos_stored,
+    },
+)
+
+
+# ---- reading ----
+
+
+def holder(sql: sqlite3.Connection, account_no: str) -> HolderFacts | None:
+    """Find a holder by the number as printed."""
+    query = f"{_HOLDER} WHERE account_no = ?"
+    return _one(sql.execute(query, (account_no,)).fetchone())
+
+
+def holder_by_number(sql: sqlite3.Connection, number: int) -> HolderFacts | None:
+    """Find a holder by the number in the journal."""
+    query = f"{_HOLDER} WHERE number = ?"
+    return _one(sql.execute(query, (number,)).fetchone())
+
+
+def holders_of(sql: sqlite3.Connection, account_nos: Sequence[str]) -> dict[str, HolderFacts]:
+    """Find holders by their numbers as printed, at most 500."""
+    marks = ",".join("?" * len(account_nos[:_BATCH]))
+    query = f"{_HOLDER} WHERE account_no IN ({marks})"
+    return {row[1]: _facts(row) for row in sql.execute(query, account_nos[:_BATCH])}
+
+
+def secrets(sql: sqlite3.Connection, number: int) -> Secrets | None:
+    """Return what is kept of a holder's numbers; None: nothing is."""
+    query = "SELECT id_hash, weak, query_tag FROM holder_secrets WHERE number = ?"
+    row = sql.execute(query, (number,)).fetchone()
+    if row is None:
+        return None
+    weak = row[1]
+    hashes = tuple(weak[i : i + HASH_BYTES] for i in range(0, len(weak), HASH_BYTES))
+    return Secrets(row[0], hashes, row[2])
+
+
+def sharing_id(sql: sqlite3.Connection, id_hashes: Sequence[bytes]) -> dict[bytes, tuple[str, ...]]:
+    """Return who gave each of these ID numbers: account numbers in the order of opening.
+
+    Args:
+        sql: of the registry.
+        id_hashes: at most 500.
+    """
+    marks = ",".join("?" * len(id_hashes[:_BATCH]))
+    query = f"{_SHARING} AND s.id_hash IN ({marks}) ORDER BY s.number"
+    found: dict[bytes, tuple[str, ...]] = {}
+    for id_hash, account_no in sql.execute(query, id_hashes[:_BATCH]):
+        found[id_hash] = (*found.get(id_hash, ()), account_no)
+    return found
+
+
+def photo(sql: sqlite3.Connection, number: int, version: int = 0) -> PhotoFacts | None:
+    """Find a photo of a holder; version 0: the newest."""
+    query = (
+        "SELECT version, address, width, height, bytes, seq, time_us FROM photos"
+        " WHERE number = ? AND (? = 0 OR version = ?) ORDER BY version DESC LIMIT 1"
+    )
+    row = sql.execute(query, (number, version, version)).fetchone()
+    return None if row is None else PhotoFacts(**dict(zip(PhotoFacts.__slots__, row, strict=True)))
+
+
+def list_holders(
+    sql: sqlite3.Connection, wanted: HolderFilter, *, after: tuple[str, str], limit: int
+) -> list[HolderFacts]:
+    """List holders in order of account_no; with a name prefix, of name and account_no.
+
+    Args:
+        sql: of the registry.
+        wanted: filters, all at once.
+        after: name and account_no of the last one seen; two empty ones: from the beginning.
+        limit: how many at most.
+    """
+    conditions, values = ["account_no IS NOT NULL"], list[object]()
+    order = "account_no"
+    if wanted.name_prefix:
+        order = "name, account_no"
+        conditions += ["name >= ?", "name < ?", "(name, account_no) > (?, ?)"]
+        values += [wanted.name_prefix, _after_all(wanted.name_prefix), *after]
+    else:
+        conditions.append("account_no > ?")
+        values.append(after[1])
+    if wanted.account_no_prefix:
+        prefix = wanted.account_no_prefix
+        conditions += ["account_no >= ?", "account_no < ?"]
+        values += [prefix, _after_all(prefix)]
+    if wanted.class_name:
+        conditions.append("class_name = ?")
+        values.append(wanted.class_name)
+    if wanted.status is not None:
+        conditions.append("standing = ?")
+        values.append(int(wanted.status))
+    if wanted.has_photo is not None:
+        conditions.append("photo_version > 0" if wanted.has_photo else "photo_version = 0")
+    query = f"{_HOLDER} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
+    return [_facts(row) for row in sql.execute(query, (*values, limit))]
+
+
+def _after_all(prefix: str) -> str:
+    return prefix + "\U0010ffff"
+
+
+def _one(row: Any) -> HolderFacts | None:
+    return None if row is None else _facts(row)
+
+
+def _facts(row: Any) -> HolderFacts:
+    number, account_no, kind, name, class_name, phone, standing, erased, photo_version = row[:9]
+    status, open_time_us, changed_seq = row[9:]
+    return HolderFacts(
+        number=number,
+        account_no=account_no,
+        kind=kind,
+        name=name,
+        class_name=class_name,
+        phone=phone,
+        status=HolderStatus(standing),
+        erased=bool(erased),
+        photo_version=photo_version,
+        account_status=AccountStatus(status),
+        open_time_us=open_time_us,
+        changed_seq=changed_seq,
+    )
