@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import grpc
 import grpc.aio
 
 from bench.disk import RawFile, block_bytes, is_disk, written_bytes
+from bench.requests import Requests, approved_batch, approved_single
 from bench.rows import Row, paired_ratio, percentile, progress
-from bench.serving import CALL_S, CHANNEL, SERVICE, Served, Tills, card, serving
+from bench.serving import CALL_S, Served, serving
 from bench.workload import Draws, Scale, draws
-from campuscard.v1 import terminal_service_pb2 as pb
+from campuscard.v1 import terminal_service_pb2_grpc
 
 ACCOUNTS: Final = 50_000
 BATCH: Final = 1_000
@@ -29,6 +31,12 @@ CALLERS: Final = 64
 _BATCH_CALLERS: Final = 8  # batches under way at once on the one connection
 _RAW_SLICE_S: Final = 0.15
 _NS: Final = 1_000_000_000
+SERVICE: Final = "/campuscard.v1.TerminalService/"
+CHANNEL: Final = (
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_send_message_length", 16 << 20),
+    ("grpc.enable_retries", 0),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +92,19 @@ class Clients:
     def __init__(self, served: Served, shape: Shape, drawn: Draws) -> None:
         self.served = served
         self.shape = shape
-        self._tills = Tills(served.address)
-        self._draws = drawn
-        self._at = 0
+        self._channel = grpc.insecure_channel(served.address, options=CHANNEL)
+        stub = terminal_service_pb2_grpc.TerminalServiceStub(self._channel)
+        self._requests = Requests(drawn, lambda request: stub.SignIn(request, timeout=CALL_S))
 
     def close(self) -> None:
         """End the connection that signed terminals in."""
-        self._tills.close()
+        self._channel.close()
 
     def messages(self, calls: int) -> list[bytes]:
         """Make requests that no server has seen."""
-        make = self._batch if self.shape.items > 1 else self._single
-        return [make() for _ in range(calls)]
+        if self.shape.items == 1:
+            return self._requests.singles(calls)
+        return self._requests.batches(calls, self.shape.items)
 
     def send(self, messages: Sequence[bytes]) -> tuple[float, list[int]]:
         """Send them all over one connection; seconds, and nanoseconds of each call.
@@ -104,7 +113,7 @@ class Clients:
             RuntimeError: an authorization was not approved.
         """
         seconds, calls, answers = asyncio.run(self._send(messages))
-        read: Callable[[bytes], int] = _approved_batch if self.shape.items > 1 else _approved
+        read = approved_single if self.shape.items == 1 else approved_batch
         approved = sum(map(read, answers))
         if approved != len(messages) * self.shape.items:
             raise RuntimeError(f"only {approved} authorizations were approved")
@@ -125,49 +134,6 @@ class Clients:
             began = time.perf_counter()
             await asyncio.gather(*(caller() for _ in range(self.shape.callers)))
             return time.perf_counter() - began, calls, answers
-
-    def _draw(self) -> tuple[bytes, int]:
-        at = self._at % len(self._draws.accounts)
-        self._at += 1
-        return card(self._draws.accounts[at]), self._draws.amounts[at]
-
-    def _single(self) -> bytes:
-        terminal, batch_no, seq = self._tills.take(1)
-        token, amount = self._draw()
-        request = pb.AuthorizeRequest(
-            terminal_id=terminal,
-            batch_no=batch_no,
-            terminal_seq=seq,
-            medium=pb.Medium(type=pb.MEDIUM_TYPE_RFID_CARD, token=token),
-            amount_fen=amount,
-        )
-        return request.SerializeToString()
-
-    def _batch(self) -> bytes:
-        terminal, batch_no, first = self._tills.take(self.shape.items)
-        items = []
-        for seq in range(first, first + self.shape.items):
-            token, amount = self._draw()
-            items.append(
-                pb.AuthorizeItem(
-                    terminal_seq=seq,
-                    medium_type=pb.MEDIUM_TYPE_RFID_CARD,
-                    medium_token=token,
-                    amount_fen=amount,
-                )
-            )
-        request = pb.AuthorizeBatchRequest(terminal_id=terminal, batch_no=batch_no, items=items)
-        return request.SerializeToString()
-
-
-def _approved(answer: bytes) -> int:
-    decision = pb.AuthorizeResponse.FromString(answer).decision
-    return int(decision.outcome == pb.OUTCOME_APPROVED)
-
-
-def _approved_batch(answer: bytes) -> int:
-    results = pb.AuthorizeBatchResponse.FromString(answer).results
-    return sum(result.outcome == pb.OUTCOME_APPROVED for result in results)
 
 
 def slices(clients: Clients, raw: RawFile, count: int, seconds: float) -> Slices:

@@ -1,29 +1,18 @@
-"""A server process to measure and the messages that its clients send."""
+"""A server process to measure."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import grpc
-
-from bench.workload import SPARE_ROWS, TERMINALS, make_campus, terminal_name
-from campuscard.v1 import terminal_service_pb2 as pb
+from bench.workload import SPARE_ROWS, make_campus
 from clients.admin.child import ServerProcess
 from clients.admin.demo import free_or_any
 
-SERVICE: Final = "/campuscard.v1.TerminalService/"
-CHANNEL: Final = (
-    ("grpc.max_receive_message_length", 16 << 20),
-    ("grpc.max_send_message_length", 16 << 20),
-    ("grpc.enable_retries", 0),
-)
 CALL_S: Final = 20
-SEQ_MAX: Final = 65_535
 _HOST: Final = "127.0.0.1"
 
 
@@ -83,40 +72,3 @@ def serving(directory: Path, accounts: int, *, segment_bytes: int) -> Iterator[S
         yield served
     finally:
         served.process.kill()
-
-
-class Tills:
-    """Hands out keys of terminals that are signed in, for ever."""
-
-    def __init__(self, address: str) -> None:
-        self._channel = grpc.insecure_channel(address, options=CHANNEL)
-        self._sign_in: Callable[..., Any] = self._channel.unary_unary(
-            SERVICE + "SignIn",
-            request_serializer=pb.SignInRequest.SerializeToString,
-            response_deserializer=pb.SignInResponse.FromString,
-        )
-        self._numbers = itertools.cycle(range(1, TERMINALS + 1))
-        self._name = ""
-        self._batch_no = 0
-        self._next = SEQ_MAX + 1
-
-    def close(self) -> None:
-        """Close the connection that signed in."""
-        self._channel.close()
-
-    def take(self, count: int) -> tuple[str, int, int]:
-        """Return terminal, batch_no and the first of ``count`` unused terminal_seq."""
-        if self._next + count > SEQ_MAX + 1:
-            self._name = terminal_name(next(self._numbers))
-            answer = self._sign_in(pb.SignInRequest(terminal_id=self._name), timeout=CALL_S)
-            if not answer.batch_no:
-                raise RuntimeError(f"{self._name} could not sign in: {answer.decision.reason}")
-            self._batch_no, self._next = answer.batch_no, 1
-        first = self._next
-        self._next += count
-        return self._name, self._batch_no, first
-
-
-def card(account: int) -> bytes:
-    """Return the token of the card that ``Campus.populate`` gave an account."""
-    return account.to_bytes(4, "little")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from bench.disk import is_disk
-from bench.rows import Row, progress
+from bench.inside import Checkpoints, Inside
+from bench.rows import Row, percentile, progress
 from bench.rpc import BATCH, SHAPES, Clients
 from bench.serving import CALL_S, Served, serving
 from bench.workload import Scale, draws, options
@@ -28,7 +27,7 @@ _SHAPE: Final = SHAPES[-1]
 
 
 def measure(directory: Path, scale: Scale) -> Iterator[Row]:
-    """Yield start, memory and checkpoint."""
+    """Yield start, memory under load, and checkpoint."""
     rounds = scale.choose(9, 3, 1)
     accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
     durable = is_disk(directory)
@@ -50,12 +49,13 @@ def measure(directory: Path, scale: Scale) -> Iterator[Row]:
         yield start_row(f"start {accounts}", server_s, accounts, records, durable=durable)
         yield start_row(f"start engine {accounts}", engine_s, accounts, records, durable=durable)
         pay(served, accounts)
-        memory = served.memory_bytes() / 1e6
-        yield checkpoint_row(served, accounts, rounds, durable=durable)
+        checkpoint(served)
         yield Row(
-            name=f"memory {accounts}", value=memory, unit="MB", accounts=accounts,
-            target=MEMORY_MB, least=False, detail={"what": "RssAnon of the server under load"},
+            name=f"memory {accounts}", value=served.memory_bytes() / 1e6, unit="MB",
+            accounts=accounts, target=MEMORY_MB, least=False, detail={"what": "RssAnon"},
         )  # fmt: skip
+    batches = scale.choose(2_000, 500, 4)
+    yield checkpoint_row(directory / "campus", accounts, batches, durable=durable)
 
 
 def open_engine(campus: Path, accounts: int) -> tuple[float, int]:
@@ -95,37 +95,26 @@ def checkpoint(served: Served) -> int:
         return services.ops.Checkpoint(ops_pb.CheckpointRequest(), timeout=CALL_S).seq
 
 
-def checkpoint_row(served: Served, accounts: int, rounds: int, *, durable: bool) -> Row:
-    """Pay while checkpoints run one after another; the longest block of all."""
+def checkpoint_row(campus: Path, accounts: int, batches: int, *, durable: bool) -> Row:
+    """Pay without and with checkpoints running; the longest block of the latter."""
     progress("checkpoints under load")
-    quiet = served.metrics()["campuscard_slowest_block_seconds"]
-    clients = Clients(served, _SHAPE, draws(accounts))
-    messages = clients.messages(_BATCHES * rounds)
-    ended = threading.Event()
-    made: list[float] = []
-
-    def checkpoints() -> None:
-        while not ended.is_set():
-            began = time.perf_counter()
-            checkpoint(served)
-            made.append(time.perf_counter() - began)
-
-    thread = threading.Thread(target=checkpoints)
-    thread.start()
-    try:
-        clients.send(messages)
-    finally:
-        ended.set()
-        thread.join()
-        with contextlib.suppress(OSError):
-            clients.close()
-    worst = served.metrics()["campuscard_slowest_block_seconds"]
+    with Inside(campus, accounts) as inside:
+        inside.pay(inside.requests.batches(batches // 4, BATCH), BATCH)
+        alone = inside.pay(inside.requests.batches(batches, BATCH), BATCH)
+        messages = inside.requests.batches(batches, BATCH)
+        with Checkpoints(inside.engine) as checkpoints:
+            beside = inside.pay(messages, BATCH)
     return Row(
-        name=f"checkpoint {accounts}", value=worst * 1e3, unit="ms", durable=durable,
+        name=f"checkpoint {accounts}", value=max(beside) / 1e6, unit="ms", durable=durable,
         accounts=accounts, block=BATCH, target=WORST_MS, least=False,
-        p50_ms=statistics.median(made) * 1e3, p99_ms=max(made) * 1e3,
+        p50_ms=percentile(beside, 0.5) / 1e6, p99_ms=percentile(beside, 0.99) / 1e6,
         detail={
-            "what": "longest way of a block, commit included; p50 and p99 are whole checkpoints",
-            "checkpoints": len(made), "worst_before_ms": round(quiet * 1e3, 2),
+            "blocks": len(beside), "checkpoints": len(checkpoints.seconds),
+            "checkpoint_s": round(statistics.median(checkpoints.seconds), 3),
+            "without": {
+                "worst_ms": round(max(alone) / 1e6, 3),
+                "p50_ms": round(percentile(alone, 0.5) / 1e6, 3),
+                "p99_ms": round(percentile(alone, 0.99) / 1e6, 3),
+            },
         },
     )  # fmt: skip
