@@ -22,7 +22,7 @@ run: ## Set up, build and start the demo campus (first time about two minutes, t
 demo: run ## The same as `make run`; ARGS="..." goes to `campuscard demo`
 
 ##@ Build
-.PHONY: setup build debug annotate pages clean
+.PHONY: setup build debug annotate pages picture clean
 setup: ## Create .venv and install what is missing (repeating it costs nothing)
 	@tools/setup.sh dev
 
@@ -38,6 +38,9 @@ annotate: build ## Write build/annotate/ext/*.html: yellow lines talk to Python
 
 pages: build ## Make the reference pages that are tables of the code
 	@$(BIN)/python -m tools.gen_pages
+
+picture: build ## Draw docs/images/demo.svg: the screen of a demo that runs for some seconds
+	@$(BIN)/python -m tools.gen_picture
 
 clean: ## Remove everything built (keeps .venv)
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -168,8 +168,8 @@ def places(directory: Path, server: ServerProcess, metrics: str) -> list[str]:
         tr("  指标     ", "  metrics  ") + f"http://{metrics}/metrics",
         tr("  数据     ", "  data     ")
         + tr(
-            f"{directory}/   日志 {directory}/server.log   删除: {command} demo reset",
-            f"{directory}/   log {directory}/server.log   remove: {command} demo reset",
+            f"{directory}/   (日志 server.log; 删除: {command} demo reset)",
+            f"{directory}/   (log: server.log; remove: {command} demo reset)",
         ),
         tr("  另开一个终端, 试试:", "  in a second shell, try:"),
         *(f"    {command} {line}{there}" for line in tries),

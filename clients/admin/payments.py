@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from google.protobuf.message import Message
+from rich.text import Text
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
@@ -267,7 +268,8 @@ def _show_receipt(receipt: Receipt, amount_fen: int) -> None:
     refusal = decision.refusal
     text = tr(refusal.text_zh, refusal.text_en) or receipt.reason
     clause = f"  [{refusal.clause}]" if refusal.clause else ""
-    screen.print(f"[red]✗[/red] {yuan(amount_fen)}: {text} ({receipt.reason}){clause}{again}")
+    line = f"{yuan(amount_fen)}: {text} ({receipt.reason}){clause}{again}"
+    screen.print(Text.assemble(("✗ ", "red"), line))
     if receipt.result is Result.GIVEN_UP:
         note(
             tr(
@@ -362,7 +364,8 @@ def history(
 
 
 def _history_cells(record: accounts_pb.AccountTransaction) -> list[str]:
-    outcome = enum_word(terminal_pb.Outcome.DESCRIPTOR, record.outcome)
+    # What the office did was no decision: it has no outcome.
+    outcome = enum_word(terminal_pb.Outcome.DESCRIPTOR, record.outcome) if record.outcome else ""
     sign, after = "", ""
     if record.from_wallet:
         sign, after = "-", format_yuan(record.from_balance_fen)

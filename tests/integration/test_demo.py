@@ -1,18 +1,17 @@
 """The demo as a newcomer runs it, with fewer people: made, loaded, paid at, crashed, verified."""
 
-import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.few_people import write_few
+
 pytestmark = [pytest.mark.serial, pytest.mark.slow]
-FILES = Path(__file__).resolve().parents[2] / "demo"
 STUDENTS, STAFF = 120, 10
 
 
@@ -20,29 +19,8 @@ STUDENTS, STAFF = 120, 10
 def campus(tmp_path_factory):
     """A small campus of files, and the directory its demo lives in."""
     base = tmp_path_factory.mktemp("demo")
-    files = base / "files"
-    files.mkdir()
-    numbers = set()
-    for name, count in (("roster.csv", STUDENTS), ("staff.csv", STAFF)):
-        rows = rows_of(FILES / name)[: count + 1]
-        numbers |= {row[1] for row in rows[1:]}
-        write(files / name, rows)
-    cards = rows_of(FILES / "cards.csv")
-    write(files / "cards.csv", [cards[0], *(row for row in cards if row[0] in numbers)])
-    for name in ("merchants.csv", "terminals.csv"):
-        write(files / name, rows_of(FILES / name))
-    (files / "rules.toml").write_bytes((FILES / "rules.toml").read_bytes())
+    write_few(base / "files", students=STUDENTS, staff=STAFF)
     return base
-
-
-def rows_of(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file))
-
-
-def write(path, rows):
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(rows)
 
 
 def command(*arguments):
