@@ -55,10 +55,8 @@ test: build lint ## Everything a change must pass: build, linters, all tests
 test-fast: build ## Only the tests that take less than five seconds; ARGS="-k word" selects
 	@$(PYTEST) -q -n 2 --dist loadscope -m "not serial and not slow" $(ARGS)
 
-test-sanitize: setup ## The tests on a build with address and undefined behaviour sanitizers
-	@tools/build.sh sanitize
-	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
-		UBSAN_OPTIONS=halt_on_error=1 $(PYTEST) -q -m "not serial and not slow" $(ARGS)
+test-sanitize: setup ## The tests on a build of their own with address and undefined behaviour sanitizers
+	@tools/sanitize.sh -m "not serial and not slow" $(ARGS)
 
 lint: build ## ruff, mypy, cython-lint and buf, without changing a file
 	@tools/lint.sh

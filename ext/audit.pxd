@@ -30,3 +30,5 @@ ctypedef struct cc_audit:
 cdef int audit_meta(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil
 # Both trees, every page. 0 or -1 with a finding.
 cdef int audit_tree(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil
+# The file of state/, whose commits add no blocks: both trees, every page. 0 or -1 with a finding.
+cdef int audit_rows(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil

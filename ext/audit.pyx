@@ -44,6 +44,11 @@ cdef enum:
     DEPTH_MAX = 16
     # A commit begins its block within so many pages after the last one (SLACK_PAGES of segments).
     BEYOND = 32
+    # Pages that LMDB counts behind the end of state/'s file: given out and back in one commit.
+    UNWRITTEN_MAX = 65536
+    TREE_BLOCKS = 0
+    TREE_FREE = 1
+    TREE_ROWS = 2
 
 ctypedef struct cc_walk:
     const uint8_t *file
@@ -52,7 +57,7 @@ ctypedef struct cc_walk:
     uint8_t *seen               # one bit per page
     uint64_t marked
     const cc_lmdb_db *db
-    bint blocks                 # the main tree; else the free list
+    int tree                    # which one is walked
     uint64_t branch_pages, leaf_pages, overflow_pages, entries
     uint64_t last_key, least_key
     uint64_t first_seq          # of the first block
@@ -214,6 +219,8 @@ cdef int _entry(cc_walk *w, const uint8_t *page, uint32_t at) noexcept nogil:
         run = (CC_PAGE_HEAD + length + CC_PAGE - 1) // CC_PAGE
         if _take(w, number, run) != 0:
             return -1
+        if number + run > w.pages:
+            return _damaged(w, b"page number out of the file")
         big = <const cc_lmdb_page*>(w.file + number * CC_PAGE)
         # An overflow page keeps its page count where others keep lower and upper.
         if (big.number != number or big.flags != CC_P_OVERFLOW
@@ -223,10 +230,9 @@ cdef int _entry(cc_walk *w, const uint8_t *page, uint32_t at) noexcept nogil:
         value = <const uint8_t*>big + CC_PAGE_HEAD
     elif at + 16 + length > CC_PAGE:
         return _damaged(w, b"leaf page damaged")
-    if w.blocks:
-        if _block(w, key, value, length) != 0:
-            return -1
-    elif _free_pages(w, value, length) != 0:
+    if w.tree == TREE_BLOCKS and _block(w, key, value, length) != 0:
+        return -1
+    if w.tree == TREE_FREE and _free_pages(w, value, length) != 0:
         return -1
     w.entries += 1
     w.last_key = key
@@ -243,6 +249,8 @@ cdef int _page(cc_walk *w, uint64_t number, int depth) noexcept nogil:
     cdef uint32_t n, i, at
     if _take(w, number, 1) != 0:
         return -1
+    if number >= w.pages:
+        return _damaged(w, b"page number out of the file")
     if head.number != number or head.flags != (CC_P_LEAF if leaf else CC_P_BRANCH):
         return _damaged(w, b"tree page damaged")
     if not (CC_PAGE_HEAD < head.lower <= head.upper <= CC_PAGE) or head.lower & 1:
@@ -270,10 +278,10 @@ cdef int _page(cc_walk *w, uint64_t number, int depth) noexcept nogil:
     return 0
 
 
-cdef int _tree(cc_walk *w, const cc_lmdb_db *db, bint blocks) noexcept nogil:
+cdef int _tree(cc_walk *w, const cc_lmdb_db *db, int tree) noexcept nogil:
     """One tree from its root; its page counts must be the ones its meta page states."""
     w.db = db
-    w.blocks = blocks
+    w.tree = tree
     w.branch_pages = w.leaf_pages = w.overflow_pages = w.entries = 0
     w.last_key = w.least_key = 0
     if db.root == CC_NO_PAGE:
@@ -295,7 +303,7 @@ cdef int _open_walk(cc_walk *w, const uint8_t *file, size_t size, uint64_t last)
     w.file = file
     w.pages = size // CC_PAGE
     w.last_page = last
-    w.seen = <uint8_t*>calloc(w.pages // 8 + 1, 1)
+    w.seen = <uint8_t*>calloc(max(w.pages, last + 1) // 8 + 1, 1)
     return 0 if w.seen != NULL else -1
 
 
@@ -356,7 +364,7 @@ cdef void _look_behind_meta(const uint8_t *file, size_t size, cc_audit *out) noe
     # The meta page's own idea of the last page is two commits old when LMDB wrote it back.
     if _open_walk(&w, file, size, size // CC_PAGE - 1) != 0:
         return
-    if _tree(&w, &other.main, True) == 0:
+    if _tree(&w, &other.main, TREE_BLOCKS) == 0:
         _orphan(out, w.value, w.value_length)
     free(w.seen)
 
@@ -371,13 +379,13 @@ cdef int audit_tree(const uint8_t *file, size_t size, cc_audit *out) noexcept no
     meta = _newest(file)
     if _open_walk(&w, file, size, meta.last_page) != 0:
         return _fail(out, b"out of memory", 0)
-    if _tree(&w, &meta.main, True) != 0:
+    if _tree(&w, &meta.main, TREE_BLOCKS) != 0:
         free(w.seen)
         return _fail(out, w.finding, w.last_key + 1 if w.entries else 0)
     out.first_seq = w.first_seq
     out.last_seq = w.last_key
     w.out = out
-    if _tree(&w, &meta.free, False) != 0:
+    if _tree(&w, &meta.free, TREE_FREE) != 0:
         free(w.seen)
         return _fail(out, w.finding, out.last_seq)
     _look_beyond(&w)
@@ -386,6 +394,27 @@ cdef int audit_tree(const uint8_t *file, size_t size, cc_audit *out) noexcept no
         return _fail(out, b"page that belongs to nothing", out.last_seq)
     _look_behind_meta(file, size, out)
     return 0
+
+
+cdef int audit_rows(const uint8_t *file, size_t size, cc_audit *out) noexcept nogil:
+    cdef const cc_lmdb_meta *meta
+    cdef const char *finding
+    cdef cc_walk w
+    cdef int slot
+    memset(out, 0, sizeof(cc_audit))
+    if size < 2 * CC_PAGE or size % CC_PAGE:
+        return _fail(out, b"file cut off", 0)
+    for slot in range(2):
+        finding = _meta_finding(meta_at(file, slot), size // CC_PAGE + UNWRITTEN_MAX, slot)
+        if finding != NULL:
+            return _fail(out, finding, 0)
+    meta = _newest(file)
+    if _open_walk(&w, file, size, meta.last_page) != 0:
+        return _fail(out, b"out of memory", 0)
+    if _tree(&w, &meta.main, TREE_ROWS) != 0 or _tree(&w, &meta.free, TREE_FREE) != 0:
+        _fail(out, w.finding, 0)
+    free(w.seen)
+    return 0 if out.finding == NULL else -1
 
 
 def audit(const uint8_t[::1] file not None, *, bint tree=True):

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.crash import content, recording
@@ -23,11 +24,13 @@ def environment(extra=None, *, modules=ROOT):
 
 
 class Subject:
-    """What is driven: here journal and store alone. Another subject offers the same methods.
+    """What is driven: here journal and store alone; engine_subject has the engine.
 
-    `write` prints "ack SEQ" for what it promises; `sequence` says which (last seq, digest) that
-    is; a recoverer of its own tells what is there after a fault.
+    `write` prints "ack SEQ" for what it promises, a recoverer of its own tells what is there after
+    a fault, and `complaint` judges that.
     """
+
+    recovers = "recover.py"
 
     def __init__(self, *, seed=1, blocks=12, shape="small", ahead=False, modules=ROOT, extra=None):
         self.seed, self.blocks, self.shape, self.ahead = seed, blocks, shape, ahead
@@ -43,6 +46,33 @@ class Subject:
         shape = ["--shape", self.shape]
         where = [f"{root}/data", seed, blocks]
         return [*self.python("driver.py"), "write", *where, *shape, *ahead, *more]
+
+    def finished(self, result):
+        """Check that a run without a fault did and promised everything."""
+        assert result.returncode == 0, result.stderr
+        assert ("made ahead" in result.stderr) == self.ahead
+        assert acknowledged(result.stdout) == [last for last, _ in self.sequence]
+
+    def complaint(self, acked, found):
+        """What is wrong with a recovered state, or "" when every promise was kept."""
+        if found["state"] == "made":
+            return f"no directory, although {acked} was acknowledged" if acked else ""
+        if found["state"] != "recovered":
+            return f"{found['state']}: {found}"
+        known = [digest for _last, digest in self.sequence]
+        there = found["digests"]
+        if there != known[: len(there)]:
+            return "blocks that were never written"
+        promised = content.index_after(self.sequence, acked)
+        if len(there) < promised:
+            return f"{len(there)} blocks, {promised} acknowledged"
+        if len(there) > promised + 1:
+            return f"{len(there)} blocks, only {promised} acknowledged"
+        return ""
+
+    def request(self, do, root):
+        """What a recoverer is asked."""
+        return {"do": do, "data": f"{root}/data", "key": f"{root}/keys/key"}
 
     def python(self, script):
         return [sys.executable, str(HERE / script)]
@@ -85,7 +115,7 @@ class Recoverer:
 
     def start(self):
         self.process = subprocess.Popen(
-            self.subject.python("recover.py"),
+            self.subject.python(self.subject.recovers),
             env=environment(modules=self.subject.modules),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -95,7 +125,7 @@ class Recoverer:
     def ask(self, do, root, **more):
         if self.process is None:
             self.start()
-        request = {"do": do, "data": f"{root}/data", "key": f"{root}/keys/key", **more}
+        request = self.subject.request(do, root) | more
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
@@ -111,36 +141,27 @@ def acknowledged(output):
     return [int(seq) for seq in re.findall(r"^ack (\d+)$", output, re.MULTILINE)]
 
 
-def complaint(subject, acked, found):
-    """What is wrong with a recovered state, or "" when every promise was kept."""
-    if found["state"] == "made":
-        return f"no directory, although {acked} was acknowledged" if acked else ""
-    if found["state"] != "recovered":
-        return f"{found['state']}: {found}"
-    known = [digest for _last, digest in subject.sequence]
-    there = found["digests"]
-    if there != known[: len(there)]:
-        return "blocks that were never written"
-    promised = content.index_after(subject.sequence, acked)
-    if len(there) < promised:
-        return f"{len(there)} blocks, {promised} acknowledged"
-    if len(there) > promised + 1:
-        return f"{len(there)} blocks, only {promised} acknowledged"
-    return ""
-
-
 # ---- strace ----
 
 
-def traced(command, *inject, log):
-    """A command under strace: each of `inject` is an -e inject= expression."""
-    expressions = [word for one in inject for word in ("-e", f"inject={one}")]
-    return ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={CALLS}", *expressions, *command]
+def traced(command, *inject, log, paths=()):
+    """A command under strace: each of `inject` is an -e inject= expression.
+
+    With `paths` only calls on these files and folders are seen, counted and disturbed.
+    """
+    words = [word for one in inject for word in ("-e", f"inject={one}")]
+    words += [word for path in paths for word in ("-P", str(path))]
+    return ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={CALLS}", *words, *command]
 
 
 def boundaries(log):
     """Names of the traced calls in order."""
     return re.findall(r"^\d+ +(\w+)\(", Path(log).read_text(), re.MULTILINE)
+
+
+def boundaries_of_threads(log):
+    """{thread: how many traced calls it made}."""
+    return Counter(re.findall(r"^(\d+) +\w+\(", Path(log).read_text(), re.MULTILINE))
 
 
 def sizes(log, call):

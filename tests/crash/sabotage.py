@@ -1,5 +1,6 @@
 """Builds the journal with deliberate faults in it, so that the harness can show it finds them."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -21,9 +22,19 @@ def build():
     for path in sources:
         digest.update(path.name.encode() + path.read_bytes())
     folder = ROOT / "build" / "sabotage" / digest.hexdigest()[:16]
-    if (folder / "done").exists():
-        return folder
-    shutil.rmtree(folder.parent, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several runs may want it at once
+        if not (folder / "done").exists():
+            make(folder)
+    return folder
+
+
+def make(folder):
+    for old in folder.parent.iterdir():
+        if old.is_dir():
+            shutil.rmtree(old)
+    ext = ROOT / "ext"
     (folder / "ext").mkdir(parents=True)
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     for path in [*ext.glob("*.so"), *ext.glob("*.py")]:
@@ -32,7 +43,6 @@ def build():
     for module in MODULES:
         compile_one(folder, module, suffix)
     (folder / "done").touch()
-    return folder
 
 
 def compile_one(folder, module, suffix):

@@ -64,7 +64,7 @@ class Flipper:
             self.outcomes["corrupt"] += 1
             return "" if 1 <= found["seq"] <= last + 1 else "seq out of range"
         self.outcomes["same"] += 1
-        return harness.complaint(self.subject, last, found)
+        return self.subject.complaint(last, found)
 
 
 def used_bits(root, rng):
@@ -201,7 +201,7 @@ def test_the_meta_pages_of_some_commits_ago(written, memory, behind):
                 found = recoverer.ask("look", root, write=True)
             assert found["state"] == ("recovered" if last else "corrupt")
             if last:
-                assert harness.complaint(subject, subject.sequence[-1][0], found) == ""
+                assert subject.complaint(subject.sequence[-1][0], found) == ""
 
 
 def live(root):

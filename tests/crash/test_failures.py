@@ -33,7 +33,7 @@ def complaint_about(subject, result, found):
     acked = max(harness.acknowledged(result.stdout), default=0)
     if result.returncode == 0:
         return f"went on to {acked} after a failed call"
-    return harness.complaint(subject, acked, found)
+    return subject.complaint(acked, found)
 
 
 def fail_everywhere(subject, call, error, memory, tmp_path):
@@ -114,7 +114,7 @@ def test_a_file_that_may_not_grow_further_ends_the_process(memory, seed, part):
     acked = max(harness.acknowledged(result.stdout), default=0)
     with subject.recoverer() as recoverer:
         found = recoverer.ask("recover", root)
-    assert harness.complaint(subject, acked, found) == ""
+    assert subject.complaint(acked, found) == ""
     result = subject.run(subject.write(root))
     assert result.returncode == 0, "with space it goes on"
 

@@ -1,5 +1,7 @@
 """Kill -9 at every boundary of every write, sync and change of a name: nothing promised is lost."""
 
+import itertools
+
 import pytest
 
 from tests.crash import harness
@@ -7,12 +9,14 @@ from tests.crash import harness
 pytestmark = pytest.mark.slow
 
 
-def kill_everywhere(subject, command, prepare, memory, tmp_path):
-    """Kill at call 1, 2, 3 ... until the command gets through; (boundaries, what was wrong)."""
-    wrong, number = [], 0
+def kill_everywhere(subject, command, prepare, memory, tmp_path, *, numbers=None):
+    """Kill at call 1, 2, 3 ... until the command gets through; (boundaries, what was wrong).
+
+    `numbers`: only at these calls.
+    """
+    wrong = []
     with subject.recoverer() as recoverer:
-        while True:
-            number += 1
+        for number in numbers or itertools.count(1):
             root = memory / f"kill-{number}"
             root.mkdir()
             prepare(root)
@@ -21,13 +25,14 @@ def kill_everywhere(subject, command, prepare, memory, tmp_path):
             result = subject.run(harness.traced(command(root), kill, log=log))
             if result.returncode == 0:
                 assert ("made ahead" in result.stderr) == subject.ahead
-                return harness.boundaries(log), wrong
+                break
             assert "killed by SIGKILL" in log.read_text(), result.stderr
             acked = max(harness.acknowledged(result.stdout), default=0)
             found = recoverer.ask("recover", root)
-            trouble = harness.complaint(subject, acked, found)
+            trouble = subject.complaint(acked, found)
             if trouble:
                 wrong.append(f"killed at {number} ({harness.boundaries(log)[-1]}): {trouble}")
+    return harness.boundaries(log), wrong
 
 
 def made(subject):

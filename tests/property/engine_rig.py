@@ -5,6 +5,7 @@ first, then the commands in the order of their records.
 """
 
 import asyncio
+import hashlib
 import struct
 from pathlib import Path
 
@@ -259,19 +260,7 @@ class EngineRig(Rig):
         assert raw["replayed"] == reply.replayed
 
     def submit_office(self, effects, options, future):
-        pin = options.get("pin")
-        body = (tuple(effects), options.get("document_kind", 0), options.get("pin_account", 0))
-        self.engine.office(
-            b"papers",
-            [to_engine(effect) for effect in effects],
-            future,
-            request_id=options["request_id"],
-            fingerprint=hash(body) & (2**64 - 1),
-            document_kind=options.get("document_kind", 0),
-            actor=options.get("actor", 0),
-            pin_account=options.get("pin_account", 0),
-            pin=pin or "",
-        )
+        submit_office(self.engine, b"papers", effects, options, future)
 
     def settle(self):
         """Let the clock's time reach the engine's rows: what is due happens first."""
@@ -332,6 +321,22 @@ class EngineRig(Rig):
 
 
 # ---- encoding ----
+
+
+def submit_office(engine, payload, effects, options, future):
+    """Queue an office command; everything but the password makes its fingerprint."""
+    body = (tuple(effects), options.get("document_kind", 0), options.get("pin_account", 0))
+    engine.office(
+        payload,
+        [to_engine(effect) for effect in effects],
+        future,
+        request_id=options["request_id"],
+        fingerprint=int.from_bytes(hashlib.sha256(repr(body).encode()).digest()[:8]),
+        document_kind=options.get("document_kind", 0),
+        actor=options.get("actor", 0),
+        pin_account=options.get("pin_account", 0),
+        pin=options.get("pin") or "",
+    )
 
 
 def encode(tap):

@@ -1,0 +1,54 @@
+"""A power cut at some moment of the engine's life: journal, state and directories, all torn.
+
+CC_LONG=1 looks at every moment.
+"""
+
+import random
+
+import pytest
+
+from tests.crash import harness
+from tests.crash.disk import Disk
+from tests.crash.engine_subject import LONG, EngineSubject
+from tests.crash.recording import Kind
+from tests.crash.test_power_cut import recorded, violations
+
+pytestmark = pytest.mark.slow
+
+MOMENTS = None if LONG else 22
+KILLS = 12 if LONG else 2
+MOMENTS_AFTER_KILL = None if LONG else 4
+
+
+def test_every_image_of_the_engine_recovers(recorder, tmp_path, memory, seed):
+    subject = EngineSubject(memory, seed=seed)
+    made, written = recorded(subject, recorder, tmp_path, memory)
+    paths = {event.path for event in written if event.kind == Kind.WRITE}
+    assert "data/state/data.mdb" in paths, "checkpoints run meanwhile"
+    assert "data/journal/000002/data.mdb" in paths, "the run must cross a segment"
+    wrong, count = violations(subject, made + written, random.Random(seed), memory, moments=MOMENTS)
+    assert not wrong, f"{len(wrong)} of {count}: {wrong[:3]}"
+    assert count > 30
+
+
+def test_the_engine_after_kill_restart_and_power_cut(recorder, tmp_path, memory, seed):
+    """What a restart acknowledges must not rest on what a killed process left in memory."""
+    rng = random.Random(seed)
+    subject = EngineSubject(memory, seed=seed)
+    made, written = recorded(subject, recorder, tmp_path, memory)
+    events = made + written
+    candidates = [i for i, e in enumerate(events) if e.kind == Kind.WRITE and i > len(made)]
+    for kill in rng.sample(candidates, KILLS):
+        disk = Disk()
+        for event in events[: kill + 1]:
+            disk.follow(event)
+        live = memory / "live"
+        harness.materialize(disk.image("all", rng), live)
+        result, again = harness.record(
+            subject, recorder, live, subject.write(live), log=tmp_path / "again"
+        )
+        assert result.returncode == 0, result.stderr
+        wrong, count = violations(
+            subject, again, rng, memory, disk=disk, moments=MOMENTS_AFTER_KILL
+        )
+        assert not wrong, f"killed at {kill} ({events[kill]}), {count}: {wrong[:3]}"
