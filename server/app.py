@@ -21,12 +21,17 @@ from campuscard.v1 import (
     merchant_service_pb2_grpc,
     ops_service_pb2,
     ops_service_pb2_grpc,
+    staff_service_pb2,
+    staff_service_pb2_grpc,
     terminal_service_pb2,
 )
 from ext.engine import Engine
+from ext.errors import EngineError
 from server import logs
+from server.argon import Argon
 from server.clock import open_clock
 from server.config import split_address
+from server.first_admin import enter_first_admin
 from server.identity import LOCAL
 from server.interceptors.errors import ErrorsGuard
 from server.interceptors.identity import IdentityGuard, permissions_of
@@ -43,8 +48,11 @@ from server.services.account import AccountService
 from server.services.merchant import MerchantService
 from server.services.office import Office
 from server.services.ops import OpsService
+from server.services.sign_in import StaffDoor
+from server.services.staff import StaffService
 from server.services.terminal import TerminalService
 from server.sessions import Sessions
+from server.staff_secrets import StaffSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +67,7 @@ _FILES: Final[tuple[FileDescriptor, ...]] = (
     account_service_pb2.DESCRIPTOR,
     merchant_service_pb2.DESCRIPTOR,
     ops_service_pb2.DESCRIPTOR,
+    staff_service_pb2.DESCRIPTOR,
 )
 _MESSAGE_MARGIN: Final = 1_024
 _METADATA_BYTES: Final = 8_192
@@ -134,6 +143,9 @@ class Server:
         if keys.fresh and engine.next_rows()["account"] > 1:
             _log.error("holder_keys_missing", directory=str(settings.data.holder_keys_path))
         _log.info("directory_opened", **engine.recovered)
+        if settings.staff.weak and not engine.head()["test"]:
+            names = ", ".join(f"staff.{name}" for name in settings.staff.weak)
+            raise EngineError(f"only for test directories: {names}")
         clock = open_clock(settings.data.clock_path)
         engine.start()
         stack.push_async_callback(asyncio.to_thread, engine.drain, settings.server.drain_seconds)
@@ -162,6 +174,7 @@ class Server:
             projector,
             lane=lane,
             keys=keys,
+            clock=clock,
             tokens=PageTokens(keys.derive("page-tokens")),
             fingerprint_key=keys.derive("request-fingerprints"),
             initial_password=settings.office.initial_password,
@@ -170,6 +183,10 @@ class Server:
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane))
         sessions = Sessions(clock)
+        argon = Argon(
+            memory_kib=settings.staff.argon2_memory_kib, passes=settings.staff.argon2_passes
+        )
+        stack.callback(argon.close)
         grpc_server = self._make_grpc(metrics, rates, sessions)
         grpc_server.add_generic_rpc_handlers((terminal.handler(),))
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
@@ -179,6 +196,16 @@ class Server:
             MerchantService(office), grpc_server
         )
         ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, grpc_server)
+        staff_secrets = StaffSecrets(keys)
+        staff = StaffDoor(
+            office=office,
+            sessions=sessions,
+            argon=argon,
+            secrets=staff_secrets,
+            settings=settings.staff,
+        )
+        staff_service_pb2_grpc.add_StaffServiceServicer_to_server(StaffService(staff), grpc_server)
+        await enter_first_admin(office, staff_secrets)
         self._add_health_and_reflection(grpc_server)
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)

@@ -198,6 +198,33 @@ class OfficeSettings(_Section):
     )
 
 
+class StaffSettings(_Section):
+    """Signing in. Below their defaults these are for test directories only."""
+
+    argon2_memory_kib: int = _setting(
+        65_536, "Memory of one password hash.", unit="KiB", ge=8, le=1 << 22
+    )
+    argon2_passes: int = _setting(3, "Passes over that memory.", unit="passes", ge=1, le=64)
+    totp_steps: int = _setting(
+        1,
+        "How far an authenticator's clock may be off; more is weaker.",
+        unit="30 s",
+        ge=0,
+        le=2_000,
+    )
+    refusal_ms: int = _setting(
+        250, "A refused sign-in is not answered earlier.", unit="ms", ge=0, le=10_000
+    )
+
+    @property
+    def weak(self) -> tuple[str, ...]:
+        """Names of what is weaker than its default."""
+        strong = StaffSettings()
+        floors = ("argon2_memory_kib", "argon2_passes", "refusal_ms")
+        found = [name for name in floors if getattr(self, name) < getattr(strong, name)]
+        return (*found, *(("totp_steps",) if self.totp_steps > strong.totp_steps else ()))
+
+
 class LogSettings(_Section):
     """The log, on standard error."""
 
@@ -218,6 +245,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     limits: LimitSettings = LimitSettings()
     office: OfficeSettings = OfficeSettings()
+    staff: StaffSettings = StaffSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

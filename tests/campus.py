@@ -32,11 +32,14 @@ from campuscard.v1 import (
     account_service_pb2_grpc,
     merchant_service_pb2_grpc,
     ops_service_pb2_grpc,
+    staff_service_pb2_grpc,
     terminal_service_pb2_grpc,
 )
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
+from campuscard.v1 import staff_service_pb2 as staff_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from core.ids import make_request_id
+from tests.staff import BUSINESS, REASON, Member, grants_of, one_time_secret
 
 ROOT = Path(__file__).resolve().parents[1]
 CHINA = dt.timezone(dt.timedelta(hours=8))
@@ -49,6 +52,7 @@ STUBS = {
     "AccountService": account_service_pb2_grpc.AccountServiceStub,
     "MerchantService": merchant_service_pb2_grpc.MerchantServiceStub,
     "OpsService": ops_service_pb2_grpc.OpsServiceStub,
+    "StaffService": staff_service_pb2_grpc.StaffServiceStub,
     "TerminalService": terminal_service_pb2_grpc.TerminalServiceStub,
 }
 SETTINGS = {
@@ -64,6 +68,8 @@ SETTINGS = {
         "segment_bytes": 8 << 20,
     },
     "limits": {"terminal_rate": 1_000_000, "terminal_burst": 1_000_000},
+    # Cheap passwords, and codes of many steps around now: the clock of a test stands still.
+    "staff": {"argon2_memory_kib": 8, "argon2_passes": 1, "totp_steps": 500, "refusal_ms": 0},
     "log": {"level": "info", "format": "json"},
 }
 
@@ -272,6 +278,10 @@ class Campus:
         }
         self._command = command
         self._log = self.directory / "server.log"
+        self._console = self.directory / "console"
+        self.admin = Member(self, "admin")
+        self.staff = Member(self, "staff")
+        self._members = [self.admin, self.staff]
         self._clock = self.directory / "clock"
         self._channel = None
 
@@ -299,20 +309,43 @@ class Campus:
         command = [*self._command, "--config", str(config)]
         if self.test:
             command += ["--clock", f"file:{self._clock}"]
+        for member in self._members:
+            member.forget()
         log = self._log.open("ab")
         offset = log.tell()
         paths = [str(ROOT), str(ROOT / "build" / "stubs"), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        with log:
+        with log, self._console.open("ab") as console:
             self.process = subprocess.Popen(
-                command, cwd=self.directory, stdout=log, stderr=log, env=environment
+                command, cwd=self.directory, stdout=console, stderr=log, env=environment
             )
         self._await_start(offset)
         self._channel = grpc.insecure_channel(
             self.address,
             options=[("grpc.max_receive_message_length", RECEIVE_MAX), ("grpc.enable_retries", 0)],
         )
+        if not self.admin.secret:
+            self._enter_staff()
         return self
+
+    def _enter_staff(self):
+        """Enrol the administrator whose secret the console shows, and the default caller."""
+        self.admin.enrol(one_time_secret(self.console()))
+        self.staff.enrol(self.create_staff("staff", *BUSINESS).one_time_secret)
+
+    def create_staff(self, name, *roles):
+        """Enter a member; roles are names, or pairs of a name and what it is granted for."""
+        request = staff_pb.CreateStaffRequest(
+            request_id=self.request_id(), name=name, grants=grants_of(roles), reason=REASON
+        )
+        return self.admin.stub("StaffService").CreateStaff(request, timeout=CALL_S)
+
+    def member(self, name, *roles, **options):
+        """Enter and enrol a member; returns the Member, signed in."""
+        member = Member(self, name, **options)
+        member.enrol(self.create_staff(name, *roles).one_time_secret)
+        self._members.append(member)
+        return member
 
     def _await_start(self, offset):
         ends = time.monotonic() + START_S
@@ -373,6 +406,10 @@ class Campus:
     def log_text(self):
         return self._log.read_text(encoding="utf-8")
 
+    def console(self):
+        """Return what the server printed for a person, which is not in its log."""
+        return self._console.read_text(encoding="utf-8")
+
     def metrics(self):
         """Return the metrics as {name with labels: value}."""
         with urllib.request.urlopen(
@@ -402,12 +439,20 @@ class Campus:
 
     # ---- calls ----
 
+    stubs = STUBS
+
     def stub(self, service):
-        """Return the stub of a service by name, as "AccountService"."""
-        return STUBS[service](self._channel)
+        """Return the stub of a service by name, as "AccountService"; terminals have no token."""
+        return STUBS[service](self.raw_channel if service == "TerminalService" else self.channel)
 
     @property
     def channel(self):
+        """The channel of the default caller, who has all roles of business."""
+        return self.staff.channel
+
+    @property
+    def raw_channel(self):
+        """The channel of nobody: a terminal's."""
         return self._channel
 
     @property

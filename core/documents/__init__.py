@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.documents import counter, holders
+from core.documents import counter, holders, staff
 from core.documents.base import SYSTEM, By, Document, DocumentError, read_document
 from core.documents.counter import (
     AccountOpened,
@@ -37,7 +37,7 @@ from core.documents.counter import (
 from core.documents.holders import HoldersAdded, HoldersChanged, PhotosStored, RosterReceived
 
 KINDS: Final[dict[int, type[Document]]] = {
-    kind.KIND: kind for module in (counter, holders) for kind in module.DOCUMENTS
+    kind.KIND: kind for module in (counter, holders, staff) for kind in module.DOCUMENTS
 }
 
 
@@ -82,4 +82,5 @@ __all__ = [
     "TerminalSet",
     "ToppedUp",
     "decode",
+    "staff",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from google.protobuf.message import Message
 
 from campuscard.v1.act_pb2 import Act as ActMessage
+from core.ids import make_request_id
 from server.identity import acting, caller
 from server.office_lane import Act, fingerprint
 from server.services import fields
@@ -15,16 +17,22 @@ from server.services import fields
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from core.documents import By
     from core.ids import InitialPassword
     from core.plans import Plan
-    from core.ports import HolderKeys
+    from core.ports import Clock, HolderKeys
     from ext.engine import AccountReply, Engine
     from server.office_lane import ActAnswer, Desk, OfficeLane
     from server.page_tokens import PageTokens
     from server.projector import Projector
     from server.registry import AnsweredRequest
 
-SECRET_FIELDS: Final = frozenset({"request_id", "pin", "old_pin", "new_pin", "id_number"})
+SECRET_FIELDS: Final = frozenset(
+    {
+        *("request_id", "pin", "old_pin", "new_pin", "id_number"),
+        *("password", "old_password", "new_password", "code"),
+    }
+)
 """Fields that are not part of the body two requests under one id are compared by."""
 
 Response = TypeVar("Response", bound=Message)
@@ -38,6 +46,7 @@ class Office:
         projector: started.
         lane: started.
         keys: the holders' keys.
+        clock: the server's.
         tokens: of pages.
         fingerprint_key: 32 bytes of this server's own.
         initial_password: what an ID number ending in X becomes.
@@ -50,6 +59,7 @@ class Office:
         *,
         lane: OfficeLane,
         keys: HolderKeys,
+        clock: Clock,
         tokens: PageTokens,
         fingerprint_key: bytes,
         initial_password: InitialPassword,
@@ -57,6 +67,7 @@ class Office:
         self.engine = engine
         self.projector = projector
         self.keys = keys
+        self.clock = clock
         self.tokens = tokens
         self.initial_password = initial_password
         self._lane = lane
@@ -89,6 +100,30 @@ class Office:
             actor=caller().number,
         )
         return answer(await self._lane.decide(act), response)
+
+    async def record(
+        self,
+        name: str,
+        decide: Callable[[Desk], Awaitable[Plan]],
+        *,
+        by: By,
+        actor: int,
+    ) -> ActAnswer:
+        """Have an act decided that nobody names by a request_id: signing in, and the system's own.
+
+        Args:
+            name: for the log.
+            decide: decides it at the desk.
+            by: who acts.
+            actor: the same as a number.
+        """
+        text = make_request_id(self.clock.now_us() // 1_000, secrets.token_bytes(10))
+        request_id = fields.request_id(text)
+        given = fingerprint(self._fingerprint_key, name, request_id)
+        act = Act(
+            name=name, request_id=request_id, fingerprint=given, decide=decide, by=by, actor=actor
+        )
+        return await self._lane.decide(act)
 
     async def wallets(self, account: int) -> AccountReply:
         """Read an account's money as it stands."""

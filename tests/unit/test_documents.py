@@ -28,6 +28,20 @@ SAMPLES = [
     documents.PhotosStored(
         numbers=(7,), addresses=(bytes(32),), widths=(600,), heights=(800,), sizes=(90_000,)
     ),
+    documents.staff.StaffCreated(
+        staff=1, name="admin", grants=("SEC_ADMIN",), secret_mac=b"\x07", secret_until_us=9
+    ),
+    documents.staff.StaffSignedIn(staff=1, totp_step=57_000_000, until_us=9),
+    documents.staff.StaffSignInFailed(staff=1, fails=5, locked_until_us=9),
+    documents.staff.StaffSignedOut(staff=1),
+    documents.staff.StaffPasswordSet(staff=1, sealed=b"\x01"),
+    documents.staff.StaffTotpSet(staff=1, sealed=b"\x02", totp_step=57_000_000),
+    documents.staff.StaffRoleGranted(staff=2, role="CLASS_TEACHER", scope="高一(3)班"),
+    documents.staff.StaffRoleRevoked(staff=2, role="AUDITOR", scope=""),
+    documents.staff.StaffDisabled(staff=2),
+    documents.staff.StaffEnabled(staff=2),
+    documents.staff.StaffReset(staff=2, secret_mac=b"\x07", secret_until_us=9),
+    documents.staff.StaffSessionsRevoked(staff=2, session="0a1b2c3d"),
 ]
 
 
@@ -73,6 +87,18 @@ def test_kind_numbers_are_durable():
         33: "HoldersAdded",
         34: "HoldersChanged",
         35: "PhotosStored",
+        96: "StaffCreated",
+        97: "StaffSignedIn",
+        98: "StaffSignInFailed",
+        99: "StaffSignedOut",
+        100: "StaffPasswordSet",
+        101: "StaffTotpSet",
+        102: "StaffRoleGranted",
+        103: "StaffRoleRevoked",
+        104: "StaffDisabled",
+        105: "StaffEnabled",
+        106: "StaffReset",
+        107: "StaffSessionsRevoked",
     }
 
 
