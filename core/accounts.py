@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core import documents
-from core.media import PHYSICAL_CARD, has_live_card, medium_body
+from core.cards import PHYSICAL_CARD
+from core.media import LIVE_MAX, live_count, medium_body
 from core.passwords import KnownNumbers, is_well_formed, weakness
 from core.plans import EffectKind, EffectPlan, Expect, Plan, Wallet
 from core.refusals import Refusal, invalid, taken
@@ -136,17 +137,28 @@ def set_status(account: AccountFacts, status: AccountStatus, *, note: str, money
                 waterFen=money.water,
             )
         expect |= Expect.LAST_SEQ
-    effect = EffectPlan(
+    effect = status_effect(account, status, expect=expect, last_seq=money.last_seq)
+    document = documents.AccountStatusSet(previous=account.status, note=note)
+    return Plan(document=document, effects=(effect,))
+
+
+def status_effect(
+    account: AccountFacts,
+    status: AccountStatus,
+    *,
+    expect: Expect = Expect.STATUS,
+    last_seq: int = 0,
+) -> EffectPlan:
+    """Return the effect that gives an account a status; it must stand as it was read."""
+    return EffectPlan(
         kind=EffectKind.ACCOUNT_STATUS,
         row=account.number,
         event=RowEvent.STATUS,
         expect=expect,
         expect_status=account.status,
-        expect_last_seq=money.last_seq,
+        expect_last_seq=last_seq,
         body=AccountBody(status=status, event=RowEvent.STATUS).pack(),
     )
-    document = documents.AccountStatusSet(previous=account.status, note=note)
-    return Plan(document=document, effects=(effect,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +338,7 @@ def bind_medium(
     bound: MediumFacts | None,
     others: tuple[MediumFacts, ...],
 ) -> Plan:
-    """Bind a medium; an account has at most one card that is not void, returned or taken off.
+    """Bind a phone or a face; cards are issued (``core/issuing.py``).
 
     Args:
         account: as it stands.
@@ -336,15 +348,17 @@ def bind_medium(
         others: the account's media.
 
     Raises:
-        Refusal: ALREADY_EXISTS, ACCOUNT_CLOSED.
+        Refusal: FIELD_INVALID, ALREADY_EXISTS, MEDIA_FULL, ACCOUNT_CLOSED.
 
-    **Source:** regulation 五.1 "不得转借他人或复制多张".
+    **Source:** regulation 四.1, 五.1 "不得转借他人或复制多张".
     """
     refuse_closed(account)
+    if medium.medium_type == PHYSICAL_CARD:
+        raise invalid("medium.type", "no card: cards are issued by CardOfficeService")
     if bound is not None:
         raise taken("medium")
-    if medium.medium_type == PHYSICAL_CARD and has_live_card(others):
-        raise taken("card")
+    if live_count(others) >= LIVE_MAX:
+        raise Refusal("MEDIA_FULL")
     effect = EffectPlan(
         kind=EffectKind.MEDIUM_BIND, link=account.number, event=RowEvent.BIND, body=body
     )

@@ -1,131 +1,121 @@
-"""The life of a medium: states, marks and the events between them, as one table.
+"""What carries an account, as the engine's rows know it: keys, bodies, and the effects of events.
 
-**Source:** regulation 三.1-三.5, 八.1; domain card state machine. Spending needs exactly ACTIVE
-without a mark; VOID, RETURNED and UNBOUND are for ever.
+The table of states is ``core/cards.py``, for phones and faces too.
+
+**Source:** regulation 三.1-三.5, 四.1; docs/reference/decisions.md "Office commands".
 """
 
 from __future__ import annotations
 
 import hashlib
-from enum import IntEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from core import documents
+from core.cards import ENGINE_STATE, PHYSICAL_CARD, CardEvent, CardState, state_on, take
 from core.plans import EffectKind, EffectPlan, Expect, Plan
 from core.refusals import Refusal
 from core.rows import MediumBody, MediumFlag, MediumState, RowEvent
 
 if TYPE_CHECKING:
+    from core.card_facts import CardFacts
     from core.facts import MediumFacts
-
-PHYSICAL_CARD: Final = 1
-"""MediumType of the contactless card."""
 
 KEY_TOKEN_BYTES: Final = 14
 """Bytes of a token that fit into a medium's key."""
 
 FIRST_STATES: Final = frozenset({MediumState.PRODUCED, MediumState.IN_TRANSIT, MediumState.ACTIVE})
-"""States a medium may be bound in."""
+"""States a medium may be bound in, and of one that is in use."""
 
+LIVE_MAX: Final = 8
+"""Media of one account in use at once: what one loss report can cover."""
 
-class MediumEvent(IntEnum):
-    """What may happen to a medium; numbers as in the proto."""
-
-    HAND_OVER = 1
-    ACTIVATE = 2
-    REPORT_LOSS = 3
-    CANCEL_LOSS = 4
-    FREEZE = 5
-    UNFREEZE = 6
-    MAKE_VOID = 7
-    RETURN = 8
-
-
-_ALIVE: Final = FIRST_STATES
-_LOST: Final = MediumFlag.LOST
-_FROZEN: Final = MediumFlag.FROZEN
-_NO_FLAG: Final = MediumFlag(0)
-
-STATES: Final[dict[MediumEvent, dict[MediumState, MediumState]]] = {
-    MediumEvent.HAND_OVER: {MediumState.PRODUCED: MediumState.IN_TRANSIT},
-    MediumEvent.ACTIVATE: {
-        MediumState.PRODUCED: MediumState.ACTIVE,
-        MediumState.IN_TRANSIT: MediumState.ACTIVE,
-    },
-    MediumEvent.REPORT_LOSS: {state: state for state in _ALIVE},
-    MediumEvent.CANCEL_LOSS: {state: state for state in _ALIVE},
-    MediumEvent.FREEZE: {MediumState.ACTIVE: MediumState.ACTIVE},
-    MediumEvent.UNFREEZE: {MediumState.ACTIVE: MediumState.ACTIVE},
-    MediumEvent.MAKE_VOID: dict.fromkeys(_ALIVE, MediumState.VOID),
-    MediumEvent.RETURN: {MediumState.ACTIVE: MediumState.RETURNED},
+_ROW_EVENTS: Final = {CardEvent.REPORT_LOSS: RowEvent.LOSS, CardEvent.UNLOSS: RowEvent.UNLOSS}
+_OTHER_STATES: Final = {
+    MediumState.PRODUCED: CardState.PRODUCED,
+    MediumState.IN_TRANSIT: CardState.IN_TRANSIT,
+    MediumState.ACTIVE: CardState.ACTIVE,
 }
-"""Per event: state before to state after; a state that is not there forbids the event."""
-
-FLAGS: Final[dict[MediumEvent, tuple[MediumFlag, MediumFlag, MediumFlag, MediumFlag]]] = {
-    MediumEvent.HAND_OVER: (_NO_FLAG, _LOST | _FROZEN, _NO_FLAG, _NO_FLAG),
-    MediumEvent.ACTIVATE: (_NO_FLAG, _LOST | _FROZEN, _NO_FLAG, _NO_FLAG),
-    MediumEvent.REPORT_LOSS: (_NO_FLAG, _LOST, _LOST, _NO_FLAG),
-    MediumEvent.CANCEL_LOSS: (_LOST, _FROZEN, _NO_FLAG, _LOST),
-    MediumEvent.FREEZE: (_NO_FLAG, _FROZEN, _FROZEN, _NO_FLAG),
-    MediumEvent.UNFREEZE: (_FROZEN, _NO_FLAG, _NO_FLAG, _FROZEN),
-    MediumEvent.MAKE_VOID: (_NO_FLAG, _NO_FLAG, _NO_FLAG, _NO_FLAG),
-    MediumEvent.RETURN: (_NO_FLAG, _LOST, _NO_FLAG, _NO_FLAG),
-}
-"""Per event: marks needed, marks forbidden, marks set, marks taken away."""
 
 
-def transition(
-    state: MediumState, flags: MediumFlag, event: MediumEvent
-) -> tuple[MediumState, MediumFlag] | None:
-    """Return state and marks after an event, or None where the table forbids it."""
-    after = STATES[event].get(state)
-    needed, forbidden, added, removed = FLAGS[event]
-    if after is None or flags & needed != needed or flags & forbidden:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrier:
+    """A card or another medium as the table sees it on a day; ``card_no`` 0: no card."""
+
+    state: CardState
+    medium: MediumFacts
+    card_no: int = 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is reported lost."""
+        return MediumFlag.LOST in self.medium.flags
+
+
+def carrier_of_card(card: CardFacts, today: int) -> Carrier:
+    """Return a card as the table sees it on a local day."""
+    state = state_on(card.state, expires_day=card.medium.expires_day, today=today)
+    return Carrier(state=state, medium=card.medium, card_no=card.card_no)
+
+
+def carrier_of_medium(medium: MediumFacts, today: int) -> Carrier | None:
+    """Return a phone or a face as the table sees it on a local day; None: not in use."""
+    state = _OTHER_STATES.get(medium.state)
+    if state is None or medium.type == PHYSICAL_CARD:
         return None
-    return after, (flags | added) & ~removed
+    state = state_on(state, expires_day=medium.expires_day, today=today)
+    return Carrier(state=state, medium=medium)
 
 
-def set_state(medium: MediumFacts, event: MediumEvent) -> Plan:
-    """Let an event happen to a medium.
+def happen(carrier: Carrier, event: CardEvent, *, expires_day: int | None = None) -> EffectPlan:
+    """Let an event of the table happen.
+
+    Args:
+        carrier: what it happens to.
+        event: of ``core.cards.TABLE``.
+        expires_day: a new expiry; None: as it is.
 
     Raises:
-        Refusal: STATE_TRANSITION with the state and marks it stands in.
+        Refusal: CARD_STATE.
     """
-    after = transition(medium.state, medium.flags, event)
-    if after is None:
-        raise Refusal("STATE_TRANSITION", state=describe(medium), wanted=event.name)
-    state, flags = after
-    row_event = {
-        MediumEvent.REPORT_LOSS: RowEvent.LOSS,
-        MediumEvent.CANCEL_LOSS: RowEvent.UNLOSS,
-    }.get(event, RowEvent.STATE)
-    return Plan(
-        document=documents.MediumStateSet(event=event),
-        effects=(_effect(medium, state, flags=flags, event=row_event),),
+    medium = carrier.medium
+    state, flags = take(carrier.state, medium.flags, event)
+    return _effect(
+        medium,
+        ENGINE_STATE[state],
+        flags=flags,
+        event=_ROW_EVENTS.get(event, RowEvent.STATE),
+        expires_day=medium.expires_day if expires_day is None else expires_day,
     )
 
 
 def unbind(medium: MediumFacts) -> Plan:
-    """Take a medium off its account.
+    """Take a medium off its account; of cards only one that was given back, to encode it anew.
 
     Raises:
-        Refusal: STATE_TRANSITION when it is void already.
+        Refusal: STATE_TRANSITION.
+
+    **Source:** domain d.2 "RETURNED (terminal until re-encoded)".
     """
-    if medium.state in {MediumState.VOID, MediumState.UNBOUND}:
-        raise Refusal("STATE_TRANSITION", state=describe(medium), wanted="UNBOUND")
-    effect = _effect(medium, MediumState.UNBOUND, flags=medium.flags, event=RowEvent.UNBIND)
+    card = medium.type == PHYSICAL_CARD
+    if medium.state in {MediumState.VOID, MediumState.UNBOUND} or (
+        card and medium.state is not MediumState.RETURNED
+    ):
+        marks = "+".join(["", *(flag.name or "" for flag in MediumFlag if flag in medium.flags)])
+        raise Refusal("STATE_TRANSITION", state=medium.state.name + marks, wanted="UNBOUND")
+    effect = _effect(
+        medium,
+        MediumState.UNBOUND,
+        flags=medium.flags,
+        event=RowEvent.UNBIND,
+        expires_day=medium.expires_day,
+    )
     return Plan(document=documents.MediumUnbound(), effects=(effect,))
 
 
-def describe(medium: MediumFacts) -> str:
-    """Name a medium's state and marks, as ``ACTIVE+LOST``."""
-    marks = (flag.name or "" for flag in MediumFlag if flag in medium.flags)
-    return "+".join([medium.state.name, *marks])
-
-
-def has_live_card(media: tuple[MediumFacts, ...]) -> bool:
-    """Tell whether one of these is a card that may still be used one day."""
-    return any(m.type == PHYSICAL_CARD and m.state in _ALIVE for m in media)
+def live_count(media: tuple[MediumFacts, ...]) -> int:
+    """Count the media that are in use."""
+    return sum(medium.state in FIRST_STATES for medium in media)
 
 
 def medium_key(medium_type: int, token: bytes) -> bytes:
@@ -155,11 +145,26 @@ def medium_body(key: bytes, state: MediumState, *, expires_day: int = 0) -> byte
     return body.pack()
 
 
+def bind_card(account_number: int, uid: bytes, *, expires_day: int) -> EffectPlan:
+    """Return the effect that binds a new card, PRODUCED."""
+    body = medium_body(
+        medium_key(PHYSICAL_CARD, uid), MediumState.PRODUCED, expires_day=expires_day
+    )
+    return EffectPlan(
+        kind=EffectKind.MEDIUM_BIND, link=account_number, event=RowEvent.BIND, body=body
+    )
+
+
 def _effect(
-    medium: MediumFacts, state: MediumState, *, flags: MediumFlag, event: RowEvent
+    medium: MediumFacts,
+    state: MediumState,
+    *,
+    flags: MediumFlag,
+    event: RowEvent,
+    expires_day: int,
 ) -> EffectPlan:
     body = MediumBody(
-        key=medium.key, state=state, flags=flags, event=event, expires_day=medium.expires_day
+        key=medium.key, state=state, flags=flags, event=event, expires_day=expires_day
     )
     return EffectPlan(
         kind=EffectKind.MEDIUM_STATE,

@@ -33,6 +33,7 @@ class EffectKind(IntEnum):
     TOP_UP = 13
     SUBSIDY = 14
     ADJUST = 15
+    CANCEL = 16
 
 
 class Expect(IntFlag):
@@ -42,6 +43,8 @@ class Expect(IntFlag):
     STATUS = 1
     LAST_SEQ = 2
     ROW_FREE = 4
+    UNCHANGED = 8
+    """Of a scheduled effect: nobody has set the status, or FROZEN, since it was scheduled."""
 
 
 class Wallet(IntEnum):
@@ -56,11 +59,22 @@ class Wallet(IntEnum):
     CLEARING_WX = 17
     CLEARING_BANK = 18
     SUBSIDY_SOURCE = 19
+    LOSS_OFFLINE = 20
+    ADJUSTMENT = 21
+    FINANCE_FEES = 22
+    INCOME = 23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectPlan:
-    """One effect; ``row`` 0 takes the next free row. ``pin`` never shows in a repr."""
+    """One effect; ``row`` 0 takes the next free row. ``pin`` never shows in a repr.
+
+    ``due_s`` (UTC seconds, not 0) makes it wait until the first block of that time: ACCOUNT_STATUS,
+    MEDIUM_STATE, CATEGORY, RULES and MEALS can. What it expects is looked at then: STATUS is a must
+    for accounts and media, UNCHANGED may come with it. ``mask`` says what it changes: ``RulesField``
+    of the rules, ``MediumFlag`` of a medium (whose body's state 0 leaves the state as it is). Its
+    seq in the journal names it; CANCEL ends ``scheduled_seq``, or CONFLICT when it waits no more.
+    """
 
     kind: EffectKind
     row: int = 0
@@ -70,6 +84,9 @@ class EffectPlan:
     expect_status: int = 0
     expect_flags: int = 0
     expect_last_seq: int = 0
+    due_s: int = 0
+    mask: int = 0
+    scheduled_seq: int = 0
     amount_fen: int = 0
     debit_wallet: Wallet = Wallet.NONE
     credit_wallet: Wallet = Wallet.NONE

@@ -16,8 +16,6 @@ from core.rows import (
     LIMIT_DEFAULT,
     AccountBody,
     MealsBody,
-    MediumBody,
-    MediumFlag,
     MerchantBody,
     RulesBody,
     TerminalBody,
@@ -63,15 +61,6 @@ def _limits_set(effects: Effects, _: Record, _document: documents.LimitsSet) -> 
 
 def _medium_bound(effects: Effects, _: Record, _document: documents.MediumBound) -> Facts:
     return {"medium_number": _of(effects, RecordType.MEDIUM).medium}
-
-
-def _medium_state_set(effects: Effects, _: Record, _document: documents.MediumStateSet) -> Facts:
-    body = MediumBody.unpack(_of(effects, RecordType.MEDIUM).body)
-    return {
-        "state": body.state,
-        "lost": bool(body.flags & MediumFlag.LOST),
-        "frozen": bool(body.flags & MediumFlag.FROZEN),
-    }
 
 
 def _topped_up(effects: Effects, _: Record, _document: documents.ToppedUp) -> Facts:
@@ -149,7 +138,6 @@ ANSWER_FACTS: Final[dict[type[documents.Document], Callable[[Effects, Record, An
     documents.PasswordSet: _nothing,
     documents.PasswordReset: _nothing,
     documents.MediumBound: _medium_bound,
-    documents.MediumStateSet: _medium_state_set,
     documents.MediumUnbound: _nothing,
     documents.ToppedUp: _topped_up,
     documents.SubsidyGranted: _subsidy_granted,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core import documents
 from core.blocks import Outcome, RecordType
 from core.calendar import DEFAULT_MEALS
+from core.cards import PHYSICAL_CARD
 from core.catalogue import BY_NAME
 from core.rows import (
     LIMIT_DEFAULT,
@@ -21,12 +22,11 @@ from core.rows import (
     MediumBody,
     MediumFlag,
     MerchantBody,
-    RowEvent,
     RulesBody,
     TerminalBody,
 )
 from server.facts import ANSWER_FACTS
-from server.registers import REGISTERS, acts, holders
+from server.registers import REGISTERS, acts, cards, holders
 from server.registers.base import Command, Scope
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ class Projection:
         self._of_document: dict[type[documents.Document], Callable[[Command, Any], None]] = {
             documents.AccountOpened: self._account_opened,
             documents.MediumBound: self._medium_bound,
-            documents.MediumStateSet: self._medium_state_set,
             documents.ToppedUp: self._topped_up,
             documents.MerchantSet: self._merchant_set,
             documents.TerminalSet: self._terminal_set,
@@ -269,7 +268,15 @@ class Projection:
         number = command.effect(RecordType.ACCOUNT).account
         person = self._keys.unseal(number, document.sealed)
         holders.write_person(self._sql, number, document.account_no, person, command.seq)
-        if document.medium_type:
+        if document.medium_type == PHYSICAL_CARD:
+            cards.add_card(
+                self._scope,
+                command,
+                command.effect(RecordType.MEDIUM),
+                uid=document.medium_token,
+                card_no=cards.next_card_no(self._sql),
+            )
+        elif document.medium_type:
             self._name_medium(command, document.medium_type, document.medium_token)
 
     def _medium_bound(self, command: Command, document: documents.MediumBound) -> None:
@@ -280,14 +287,6 @@ class Projection:
         self._sql.execute(
             "UPDATE media SET type = ?, token = ? WHERE number = ?", (medium_type, token, number)
         )
-
-    def _medium_state_set(self, command: Command, _: documents.MediumStateSet) -> None:
-        record = command.effect(RecordType.MEDIUM)
-        if MediumBody.unpack(record.body).event == RowEvent.LOSS:
-            self._sql.execute(
-                "UPDATE media SET lost_seq = ?, lost_time_us = ? WHERE number = ?",
-                (command.record.seq, command.block.header.time_us, record.medium),
-            )
 
     def _topped_up(self, command: Command, document: documents.ToppedUp) -> None:
         self._sql.execute(

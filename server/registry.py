@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.calendar import DEFAULT_MEALS, MealPeriod
 from core.facts import AccountFacts, MediumFacts, MerchantFacts, TerminalFacts
-from core.rows import AccountStatus, MealsBody, MediumFlag, MediumState, RulesBody, ServiceStatus
+from core.rows import AccountStatus, MealsBody, MediumState, RulesBody, ServiceStatus
 from server.registers import REGISTERS, holders
+from server.registers.cards import MEDIUM, medium_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """Grows with every change of the tables; a registry of another version is rebuilt."""
 
 MEDIA_MAX: Final = 100
@@ -91,10 +92,6 @@ CREATE TABLE days (
 _ACCOUNT: Final = (
     "SELECT number, account_no, kind, name, class_name, erased, status, day_limit, meal_limit,"
     " must_change, open_time_us FROM accounts"
-)
-_MEDIUM: Final = (
-    "SELECT number, account_number, type, token, key, state, flags, expires_day, lost_seq,"
-    " lost_time_us FROM media"
 )
 _MERCHANT: Final = "SELECT number, merchant_id, name, category, status, changed_seq FROM merchants"
 _TERMINAL: Final = (
@@ -225,14 +222,14 @@ class Registry:
 
     def newest_medium(self, medium_type: int, token: bytes) -> MediumFacts | None:
         """Find the medium last bound under a token, taken off or not."""
-        query = f"{_MEDIUM} WHERE token = ? AND type = ? ORDER BY number DESC LIMIT 1"
+        query = f"{MEDIUM} WHERE token = ? AND type = ? ORDER BY number DESC LIMIT 1"
         row = self._one(query, token, medium_type)
-        return None if row is None else _medium(row)
+        return None if row is None else medium_facts(row)
 
     def media_of(self, account_number: int) -> tuple[MediumFacts, ...]:
         """List an account's media, newest first, at most ``MEDIA_MAX``."""
-        query = f"{_MEDIUM} WHERE account_number = ? ORDER BY number DESC LIMIT ?"
-        return tuple(map(_medium, self.connection.execute(query, (account_number, MEDIA_MAX))))
+        query = f"{MEDIUM} WHERE account_number = ? ORDER BY number DESC LIMIT ?"
+        return tuple(map(medium_facts, self.connection.execute(query, (account_number, MEDIA_MAX))))
 
     def merchant(self, merchant_id: str) -> MerchantFacts | None:
         """Find a merchant."""
@@ -335,22 +332,6 @@ def _account(row: Any) -> AccountFacts | None:
         meal_limit=meal,
         must_change=bool(must_change),
         open_time_us=opened,
-    )
-
-
-def _medium(row: Any) -> MediumFacts:
-    number, account, kind, token, key, state, flags, expires_day, lost_seq, lost_time_us = row
-    return MediumFacts(
-        number=number,
-        account_number=account,
-        type=kind,
-        token=token,
-        key=key,
-        state=MediumState(state),
-        flags=MediumFlag(flags),
-        expires_day=expires_day,
-        lost_seq=lost_seq,
-        lost_time_us=lost_time_us,
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.documents import counter, holders, staff
+from core.documents import cards, counter, holders, staff
 from core.documents.base import SYSTEM, By, Document, DocumentError, read_document
 from core.documents.counter import (
     AccountOpened,
@@ -24,7 +24,6 @@ from core.documents.counter import (
     LimitsSet,
     MealsSet,
     MediumBound,
-    MediumStateSet,
     MediumUnbound,
     MerchantSet,
     PasswordReset,
@@ -37,7 +36,7 @@ from core.documents.counter import (
 from core.documents.holders import HoldersAdded, HoldersChanged, PhotosStored, RosterReceived
 
 KINDS: Final[dict[int, type[Document]]] = {
-    kind.KIND: kind for module in (counter, holders, staff) for kind in module.DOCUMENTS
+    kind.KIND: kind for module in (counter, holders, cards, staff) for kind in module.DOCUMENTS
 }
 
 
@@ -70,7 +69,6 @@ __all__ = [
     "LimitsSet",
     "MealsSet",
     "MediumBound",
-    "MediumStateSet",
     "MediumUnbound",
     "MerchantSet",
     "PasswordReset",
@@ -81,6 +79,7 @@ __all__ = [
     "SubsidyGranted",
     "TerminalSet",
     "ToppedUp",
+    "cards",
     "decode",
     "staff",
 ]

@@ -59,14 +59,6 @@ class MediumBound(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MediumStateSet(Document):
-    """An event in the life of a medium; ``event`` as in the proto's MediumEvent."""
-
-    KIND: ClassVar[int] = 7
-    event: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MediumUnbound(Document):
     """A medium was taken off its account."""
 
@@ -130,7 +122,6 @@ DOCUMENTS: Final[tuple[type[Document], ...]] = (
     PasswordSet,
     PasswordReset,
     MediumBound,
-    MediumStateSet,
     MediumUnbound,
     ToppedUp,
     SubsidyGranted,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.registers import acts, holders, parameters, staff
+from server.registers import acts, cards, cases, holders, parameters, staff
 from server.registers.base import Register
 
 REGISTERS: Final[tuple[Register, ...]] = (
     acts.REGISTER,
     holders.REGISTER,
     parameters.REGISTER,
+    cards.REGISTER,
+    cases.REGISTER,
     staff.REGISTER,
 )
 """All of them, in the order their tables are made."""

@@ -11,8 +11,8 @@ from core.accounts import Money, NewAccount, WantedLimits
 from core.ids import initial_password
 from core.ports import Person
 from core.refusals import invalid, missing
-from core.rows import LIMIT_DEFAULT, AccountStatus, MediumFlag, MediumState
-from server.registry import AccountFilter, AnsweredRequest
+from core.rows import LIMIT_DEFAULT, AccountStatus, MediumState
+from server.registry import AccountFilter
 from server.services import fields
 from server.services.account_messages import account_message, medium_message, wallets_message
 from server.services.office import page_query
@@ -173,22 +173,6 @@ class AccountService(pb_grpc.AccountServiceServicer):
 
         return await self._office.act(request, decide, response=pb.UnbindMediumResponse)
 
-    async def SetMediumState(
-        self, request: pb.SetMediumStateRequest, context: Context
-    ) -> pb.SetMediumStateResponse:
-        """Let an event happen to a medium; see the proto."""
-        del context
-        wanted = fields.medium("medium", request.medium)
-        event = fields.choice("event", request.event, media.MediumEvent)
-
-        async def decide(desk: Desk) -> Plan | AnsweredRequest:
-            medium = await _medium(desk, *wanted)
-            if event is media.MediumEvent.REPORT_LOSS and MediumFlag.LOST in medium.flags:
-                return _first_loss(desk, medium)
-            return media.set_state(medium, event)
-
-        return await self._office.act(request, decide, response=pb.SetMediumStateResponse)
-
     async def SetAccountStatus(
         self, request: pb.SetAccountStatusRequest, context: Context
     ) -> pb.SetAccountStatusResponse:
@@ -312,23 +296,6 @@ async def _medium(desk: Desk, medium_type: int, token: bytes) -> MediumFacts:
     if medium is None:
         raise missing("medium")
     return medium
-
-
-def _first_loss(desk: Desk, medium: MediumFacts) -> AnsweredRequest:
-    """Answer a loss reported before with the first report: it is when the liability ended."""
-    header = desk.block_of(medium.lost_seq).header
-    return AnsweredRequest(
-        seq=medium.lost_seq,
-        fingerprint=0,
-        time_us=header.time_us,
-        business_date=header.business_date,
-        reason=0,
-        facts={
-            "state": int(medium.state),
-            "lost": True,
-            "frozen": MediumFlag.FROZEN in medium.flags,
-        },
-    )
 
 
 def _money(reply: AccountReply) -> Money:
