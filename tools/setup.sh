@@ -32,7 +32,9 @@ log=build/setup.log
 : >"$log"
 say() { printf '%s\n' "$@"; }    # each argument a line
 
-# step TEXT COMMAND...: one line on the screen, everything else in the log unless it fails.
+# step TEXT COMMAND...: one line on the screen, everything else in the log unless it fails, and then
+# $hint too.
+hint=
 step() {
     local text="$1" started=$SECONDS
     shift
@@ -44,6 +46,7 @@ step() {
     printf 'FAILED\n\n'
     tail -n 30 "$log"
     say "" "The whole log: $log"
+    [ -z "$hint" ] || say "$hint"
     exit 1
 }
 
@@ -160,6 +163,8 @@ if ! "$venv/bin/python" -c '' 2>/dev/null || [ "$(cat "$venv/.home" 2>/dev/null)
     step "Creating $venv with $("$python" -V 2>&1) (about 5 s)" make_environment "$python"
     pwd >"$venv/.home"
 fi
+hint="PyPI could not be reached? pip's own settings choose another index: PIP_INDEX_URL, PIP_FIND_LINKS."
 step "Installing Python packages (about 40 s)" install_requirements
+hint=
 step "Linking the checkout" link_checkout
 printf '%s\n' "$want" >"$venv/.stamp-$mode"
