@@ -1,8 +1,11 @@
 """The in-process driver of bench/: the engine without queue, futures and other threads."""
 
 from array import array
-from typing import TypedDict
+from typing import Self, TypedDict, type_check_only
 
+from typing_extensions import disjoint_base
+
+@type_check_only
 class Phases(TypedDict):
     """Nanoseconds of each block in each phase."""
 
@@ -11,15 +14,16 @@ class Phases(TypedDict):
     append_ns: array[int]  # the durable commit
     approved: int
 
+@disjoint_base
 class Campus:
     """An open directory whose engine is driven by hand; its threads do not run.
 
     `options` are those of ext.engine.Options. Raises EngineError as Engine does.
     """
 
-    def __init__(
-        self, data_dir: str, key_file: str, options: dict[str, object] | None = None
-    ) -> None: ...
+    def __new__(
+        cls, data_dir: str, key_file: str, options: dict[str, object] | None = None
+    ) -> Self: ...
     def populate(self, accounts: int, *, merchants: int, terminals: int, online_fen: int) -> None:
         """Write accounts with a card each, merchants, and terminals of the merchants in turn.
 
@@ -36,7 +40,7 @@ class Campus:
         """Decide and commit `blocks` blocks of `size` (1 to 8192) authorizations.
 
         Draw i takes accounts[i], terminals[i], amounts[i] (fen), round and round. Raises ValueError
-        when a terminal cannot sign in or a size is out of range.
+        when a terminal is not there or cannot sign in, or a size is out of range.
         """
     def close(self) -> None:
         """Let go of the directory."""

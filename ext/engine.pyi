@@ -2,37 +2,35 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, TypedDict
+from typing import Final, Self, TypedDict, type_check_only
+
+from typing_extensions import disjoint_base
+
+from ext.errors import (
+    DirectoryBusy,
+    EngineError,
+    JournalCorrupt,
+    KeyMismatch,
+    Malformed,
+    Refused,
+)
+
+__all__ = [
+    "ENGINE_VERSION",
+    "DirectoryBusy",
+    "Effect",
+    "Engine",
+    "EngineError",
+    "JournalCorrupt",
+    "KeyMismatch",
+    "Malformed",
+    "Refused",
+    "init",
+]
 
 ENGINE_VERSION: Final[int]
 
-class EngineError(Exception): ...
-
-class JournalCorrupt(EngineError):
-    """A reachable block fails CRC, chain or state hash. `seq` names it."""
-
-    seq: int
-
-class DirectoryBusy(EngineError):
-    """Another process holds the data directory."""
-
-class KeyMismatch(EngineError):
-    """The key file is missing, unreadable or not the directory's."""
-
-class Malformed(EngineError):
-    """A message cannot be decoded. `reason` is of the catalogue, `field` and `detail` say where."""
-
-    reason: str
-    field: str
-    detail: str
-
-class Refused(EngineError):
-    """The command was not decided. `reason` is of the catalogue; `retry_after_ms` 0: do not."""
-
-    reason: str
-    retry_after_ms: int
-    effect: int
-
+@type_check_only
 class Options(TypedDict, total=False):
     """Bounds fixed at open; all have defaults that fit a campus of 50,000."""
 
@@ -43,6 +41,7 @@ class Options(TypedDict, total=False):
     holds_max: int  # 262,144
     undos_max: int  # 1,048,576
     requests_max: int  # 1,048,576
+    schedules_max: int  # 65,536 effects that wait for their time
     queue: int  # 16,384 commands
     block_max: int  # 8,192 records
     segment_bytes: int  # 268,435,456
@@ -51,6 +50,7 @@ class Options(TypedDict, total=False):
     clock_path: str  # test clock file, only for directories made with --test
     lock_memory: bool
 
+@type_check_only
 class Head(TypedDict):
     decided_seq: int
     acknowledged_seq: int
@@ -62,6 +62,7 @@ class Head(TypedDict):
     state_hash: bytes
     test: bool
 
+@type_check_only
 class Recovered(TypedDict):
     """What opening the directory did."""
 
@@ -69,6 +70,7 @@ class Recovered(TypedDict):
     records: int  # replayed
     discarded: str  # why state/ was not used, "" when it was or was not there
 
+@type_check_only
 class Stats(TypedDict):
     queue_depth: int
     queue_bytes: int  # of memory for the queue
@@ -92,11 +94,17 @@ class Stats(TypedDict):
     checkpoint_error: int  # LMDB's or errno's number; not 0: no checkpoints until the next start
     ledger_sum: int  # must be 0
 
+@disjoint_base
 class Effect:
-    """One effect of an office command; see ext/commands.h cc_effect."""
+    """One effect of an office command; see ext/commands.h cc_effect.
 
-    def __init__(
-        self,
+    ``due_s`` (UTC seconds, not 0) makes it wait until then: ACCOUNT_STATUS, MEDIUM_STATE, CATEGORY,
+    RULES and MEALS can. ``mask`` says what it changes then: fields of the rules in their order, or
+    flags of the medium. ``scheduled_seq`` is what a CANCEL ends.
+    """
+
+    def __new__(
+        cls,
         kind: int,
         *,
         row: int = 0,
@@ -106,13 +114,17 @@ class Effect:
         expect_status: int = 0,
         expect_flags: int = 0,
         expect_last_seq: int = 0,
+        due_s: int = 0,
+        mask: int = 0,
+        scheduled_seq: int = 0,
         amount_fen: int = 0,
         debit_wallet: int = 0,
         credit_wallet: int = 0,
         body: bytes = b"",
         pin: str = "",
-    ) -> None: ...
+    ) -> Self: ...
 
+@type_check_only
 class Transaction(TypedDict):
     """One record in Python's terms (all cc_record fields by name, plus the block's)."""
 
@@ -145,6 +157,7 @@ class Transaction(TypedDict):
     aux: int
     raw: bytes
 
+@type_check_only
 class OfficeReply(TypedDict):
     seq: int
     row: int
@@ -153,6 +166,7 @@ class OfficeReply(TypedDict):
     outcome: int
     reason: int
 
+@type_check_only
 class AccountReply(TypedDict):
     account: int
     online_fen: int
@@ -172,6 +186,7 @@ class AccountReply(TypedDict):
     last_seq: int
     as_of_seq: int
 
+@type_check_only
 class HistoryReply(TypedDict):
     items: list[Transaction]
     next_seq: int  # 0: the end
@@ -188,10 +203,11 @@ def init(
 ) -> None:
     """Make a data directory and a key file (0600, outside it); the first block holds the rules."""
 
+@disjoint_base
 class Engine:
     """One open data directory. Open recovers; start runs the threads."""
 
-    def __init__(self, data_dir: str, key_file: str, options: Options = ...) -> None: ...
+    def __new__(cls, data_dir: str, key_file: str, options: Options = ...) -> Self: ...
     def start(self) -> None: ...
     def drain(self, timeout_s: int) -> bool:
         """Stop taking commands, decide what is queued, commit, checkpoint."""

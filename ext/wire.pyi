@@ -1,6 +1,6 @@
 """The codec of the hot messages; shapes are those of ext/commands.h."""
 
-from typing import Final, TypedDict
+from typing import Final, TypedDict, type_check_only
 
 from typing_extensions import Buffer
 
@@ -17,7 +17,9 @@ class WireError(ValueError):
     reason: str
     field: str
     detail: str
+    def __init__(self, reason: str, field: str, detail: str) -> None: ...
 
+@type_check_only
 class Command(TypedDict):
     """What the decoder sets of a cc_command."""
 

@@ -26,6 +26,7 @@ for folder in core server clients bench tools; do
     fi
 done
 mapfile -t cython < <(find ext -name '*.pyx' -o -name '*.pxd' 2>/dev/null | grep -v '/reasons.pxd$' | sort)
+mapfile -t stubs < <(find ext -name '*.pyi' | sort | sed 's/\.pyi$//; s#/#.#g')
 mapfile -t protos < <(find proto -name '*.proto' 2>/dev/null)
 
 # buf cannot see google/rpc/*.proto without a network, so it lints what protoc has resolved.
@@ -45,6 +46,9 @@ echo "Linting"
 check "ruff" ruff check --quiet --output-format concise .
 check "ruff format" ruff format --check --output-format concise .
 [ "${#typed[@]}" = 0 ] || check "mypy" mypy --no-error-summary "${typed[@]}"
+[ "${#stubs[@]}" = 0 ] || check "stubtest" env PYTHONPATH=.:build/stubs python -m mypy.stubtest \
+    --mypy-config-file pyproject.toml --allowlist tools/stubtest_allow.txt \
+    --ignore-unused-allowlist --concise "${stubs[@]}"
 [ "${#cython[@]}" = 0 ] || check "cython-lint" cython-lint "${cython[@]}"
 if [ "${#protos[@]}" != 0 ]; then
     check "buf lint" lint_protos
