@@ -33,8 +33,10 @@ NOT_RUN = {  # page: reasons, so that leaving one out is a change of this table 
     "README.md": ["this test is one of them"],
     "README.zh-CN.md": ["this test is one of them", "README.md runs it"],
     "CONTRIBUTING.md": ["this test is one of them"],
+    "bench/README.md": ["each takes from 40 seconds to ten minutes"],
 }
 COMMAND_S = 90
+NAMED = re.compile(r"`((?:clients|core|ext|server|tests)/[\w/]+)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -153,7 +155,7 @@ def test_what_is_not_run_has_a_reason(page):
 def test_what_is_not_run_could_be(page):
     for block in blocks(page, *RUNS):
         for command, _ in block.commands:
-            words = shlex.split(command)
+            words = shlex.split(command, comments=True)
             if words[0] == "make":
                 plan = subprocess.run(
                     ["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, check=False
@@ -182,6 +184,16 @@ def test_links_lead_somewhere():
         if not (path.parent / target).exists()
     ]
     assert not broken
+
+
+def test_files_named_in_the_architecture_are_there():
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(NAMED.findall(text))
+    assert len(named) > 15
+    gone = [
+        name for name in named if not list(ROOT.glob(f"{name}.*")) and not (ROOT / name).is_dir()
+    ]
+    assert not gone
 
 
 @pytest.mark.parametrize(
