@@ -1,0 +1,127 @@
+"""Sanctions: a warning, a suspension of an account or of one medium, and its end.
+
+**Source:** regulation 八.1 "警告、暂停使用"; domain 8.1, d.2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.accounts import status_effect
+from core.cards import TABLE, CardEvent
+from core.documents.cards import HolderWarned, HoursOverridden, UseResumed, UseSuspended
+from core.media import happen
+from core.plans import Plan
+from core.refusals import Refusal, invalid
+from core.rows import AccountStatus, MediumFlag
+
+if TYPE_CHECKING:
+    from core.counter import Moment
+    from core.facts import AccountFacts
+    from core.media import Carrier
+
+
+def warn(account: AccountFacts) -> Plan:
+    """Warn a holder; nothing else changes.
+
+    **Source:** regulation 八.1.
+    """
+    return Plan(document=HolderWarned(account=account.number), effects=())
+
+
+def suspend_account(account: AccountFacts, *, until_us: int, now_us: int) -> Plan:
+    """Suspend an account: no spending; top-ups and loss reports go on.
+
+    Raises:
+        Refusal: SUSPENDED, STATE_TRANSITION, and what ``check_until`` raises.
+
+    **Source:** regulation 八.1.
+    """
+    check_until(until_us, now_us)
+    if account.status is AccountStatus.SUSPENDED:
+        raise Refusal("SUSPENDED")
+    if account.status is not AccountStatus.NORMAL:
+        raise Refusal("STATE_TRANSITION", state=account.status.name, wanted="SUSPENDED")
+    effect = status_effect(account, AccountStatus.SUSPENDED)
+    document = UseSuspended(account=account.number, medium=0, until_us=until_us)
+    return Plan(document=document, effects=(effect,))
+
+
+def resume_account(account: AccountFacts) -> Plan:
+    """End an account's suspension.
+
+    Raises:
+        Refusal: NOT_SUSPENDED.
+
+    **Source:** regulation 八.1.
+    """
+    if account.status is not AccountStatus.SUSPENDED:
+        raise Refusal("NOT_SUSPENDED")
+    effect = status_effect(account, AccountStatus.NORMAL)
+    return Plan(document=UseResumed(account=account.number, medium=0), effects=(effect,))
+
+
+def suspend_medium(carrier: Carrier, *, until_us: int, now_us: int) -> Plan:
+    """Suspend one medium; it may be lost as well, and is resumed before the loss is taken back.
+
+    Raises:
+        Refusal: SUSPENDED, CARD_STATE, and what ``check_until`` raises.
+
+    **Source:** regulation 八.1; domain d.2 "FROZEN is not LOST".
+    """
+    check_until(until_us, now_us)
+    medium = carrier.medium
+    if MediumFlag.FROZEN in medium.flags:
+        raise Refusal("SUSPENDED")
+    effect = happen(carrier, CardEvent.SUSPEND)
+    document = UseSuspended(account=medium.account_number, medium=medium.number, until_us=until_us)
+    return Plan(document=document, effects=(effect,))
+
+
+def resume_medium(carrier: Carrier) -> Plan:
+    """End a medium's suspension.
+
+    Raises:
+        Refusal: NOT_SUSPENDED, CARD_STATE.
+
+    **Source:** regulation 八.1.
+    """
+    medium = carrier.medium
+    if MediumFlag.FROZEN not in medium.flags:
+        raise Refusal("NOT_SUSPENDED")
+    effect = happen(carrier, CardEvent.RESUME)
+    document = UseResumed(account=medium.account_number, medium=medium.number)
+    return Plan(document=document, effects=(effect,))
+
+
+def check_until(until_us: int, now_us: int) -> None:
+    """Check the end of a suspension; 0: until it is resumed.
+
+    Raises:
+        Refusal: FIELD_INVALID for a time that has passed; UNIMPLEMENTED for one to come, because
+            nothing would end the suspension then.
+    """
+    if not until_us:
+        return
+    if until_us <= now_us:
+        raise invalid("until_time_us", "in the future")
+    raise Refusal("UNIMPLEMENTED")
+
+
+def override_hours(account: AccountFacts, operation: str, moment: Moment) -> Plan:
+    """Let one act of an account pass outside the counter's hours on this local day.
+
+    Args:
+        account: for whom.
+        operation: name in the parameter ``counter_operations``.
+        moment: now.
+
+    Raises:
+        Refusal: FIELD_INVALID for an operation the table does not bind to hours.
+
+    **Source:** regulation 三.4(4); domain 3.4(4) "supervisor override is audited".
+    """
+    if operation not in {row.operation for row in TABLE.values() if row.operation}:
+        raise invalid("operation", "one that is bound to the hours of the counter")
+    document = HoursOverridden(account=account.number, operation=operation, day=moment.today)
+    return Plan(document=document, effects=())
