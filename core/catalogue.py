@@ -97,6 +97,7 @@ OUTCOMES: Final = (
     _outcome(34, "WATER_CAP", "61", "四.6", "热水钱包超过上限 {limit}", "Water purse would exceed {limit}", "Use up the water purse first."),
     _outcome(35, "PIN_NOT_SET", "55", "四.3", "未设置交易密码", "No transaction password is set", "The holder sets one at the counter."),
     _outcome(36, "MERCHANT_SHORT", "51", "", "商户应付余额不足", "The merchant's payable does not cover it", "Refund at the counter."),
+    _outcome(37, "PIN_UNVERIFIABLE", "81", "四.3", "交易密码无法核对, 请到柜台重置", "The transaction password cannot be checked", "Not counted as a try. Operator: see the key file; the holder resets the password at the counter."),
 )
 
 

@@ -18,7 +18,7 @@ from ext.commands cimport (
 from ext.digest cimport pin_mac
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
 from ext.pins cimport pin_verdict
-from ext.reasons cimport CC_R_OK, CC_R_PIN_NOT_SET, CC_R_PIN_WRONG
+from ext.reasons cimport CC_R_OK, CC_R_PIN_LOCKED, CC_R_PIN_WRONG
 from ext.records cimport (
     CC_A_MUST_CHANGE, CC_AMOUNT_MAX, CC_AS_CLOSED, CC_AS_NORMAL, CC_BALANCE_MAX, CC_CATEGORIES,
     CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_PIN_BAD, CC_F_PIN_OK,
@@ -385,7 +385,7 @@ cdef void write_pin_check(
         r.body.money.pin_fails = 0
     else:
         r.outcome, r.reason = CC_O_DECLINED, <uint16_t>reason
-        if reason != CC_R_PIN_NOT_SET:
+        if reason == CC_R_PIN_LOCKED or reason == CC_R_PIN_WRONG:
             r.body.money.credit_after = <int64_t>(
                 <uint64_t>day_limit_of(t, &t.account[c.account])
                 | <uint64_t>meal_limit_of(t, &t.account[c.account]) << 32)

@@ -4,19 +4,24 @@ from libc.stdint cimport uint8_t, uint32_t
 
 from ext.commands cimport cc_command
 from ext.digest cimport pin_mac, pin_mac_equal
-from ext.reasons cimport CC_R_OK, CC_R_PIN_LOCKED, CC_R_PIN_NOT_SET, CC_R_PIN_WRONG
+from ext.reasons cimport (
+    CC_R_OK, CC_R_PIN_LOCKED, CC_R_PIN_NOT_SET, CC_R_PIN_UNVERIFIABLE, CC_R_PIN_WRONG,
+)
 from ext.records cimport cc_account_cold
 from ext.tables cimport cc_tables
 
 
 cdef inline int pin_verdict(cc_tables *t, uint32_t account, const cc_command *c) noexcept nogil:
-    """A reason: OK, PIN_WRONG, or without evaluating anything PIN_LOCKED or PIN_NOT_SET."""
+    """A reason: OK, PIN_WRONG, or without evaluating anything PIN_LOCKED, PIN_NOT_SET or, under
+    another key than it was set with, PIN_UNVERIFIABLE.
+    """
     cdef const cc_account_cold *cold = &t.cold[account]
     cdef uint8_t tag[16]
     if t.account[account].pin_fails >= t.rules.pin_max:
         return CC_R_PIN_LOCKED
-    if cold.pin_version == 0 or cold.pin_kid != t.pin_kid:
+    if cold.pin_version == 0:
         return CC_R_PIN_NOT_SET
-    if pin_mac(t.pin_mac, account, cold.pin_version, cold.pin_salt, c.pin, c.pin_len, tag) != 0:
-        return CC_R_PIN_NOT_SET
+    if cold.pin_kid != t.pin_kid or pin_mac(
+            t.pin_mac, account, cold.pin_version, cold.pin_salt, c.pin, c.pin_len, tag) != 0:
+        return CC_R_PIN_UNVERIFIABLE
     return CC_R_OK if pin_mac_equal(tag, cold.pin_tag) else CC_R_PIN_WRONG

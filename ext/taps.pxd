@@ -11,9 +11,10 @@ from ext.commands cimport (
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
 from ext.reasons cimport (
     CC_R_INSUFFICIENT, CC_R_PIN_LOCKED, CC_R_PIN_REQUIRED, CC_R_PIN_WRONG,
+    CC_R_REFUND_EXCEEDS_ORIGINAL, CC_R_WATER_CAP,
 )
 from ext.records cimport (
-    CC_A_MUST_CHANGE, CC_F_MUST_CHANGE, CC_F_PIN_BAD, CC_F_PIN_OK, CC_O_DECLINED,
+    CC_A_MUST_CHANGE, CC_C_SUBSIDY, CC_F_MUST_CHANGE, CC_F_PIN_BAD, CC_F_PIN_OK, CC_O_DECLINED,
     CC_O_PIN_REQUIRED, CC_T_CAPTURE, CC_T_HOLD, CC_T_PURCHASE, CC_T_REFUND, CC_T_RELEASE,
     CC_T_REVERSAL, CC_T_SIGN_OFF, CC_TERM_KEYPAD, cc_account, cc_block_header, cc_record,
 )
@@ -24,6 +25,7 @@ ctypedef struct cc_tap:
     uint32_t terminal, merchant, medium, account
     int64_t asked      # fen, what aux says
     int64_t amount     # fen to move
+    int64_t refundable  # fen that a refund which is refused as too much could have had
     uint64_t original  # seq a refusal refers to
     uint16_t flags     # of every record of the command
     uint16_t counts    # COUNTS_* of an approved debit
@@ -92,6 +94,19 @@ cdef inline int done(
     return 0  # CC_D_DONE
 
 
+cdef inline int64_t told_by(
+    const cc_tables *t, const cc_tap *x, const cc_account *a, uint16_t reason,
+) noexcept nogil:
+    """What a refusal says beside ONLINE: the numbers of its reason."""
+    if reason == CC_R_PIN_REQUIRED or reason == CC_R_PIN_WRONG or reason == CC_R_PIN_LOCKED:
+        return <int64_t>(<uint64_t>day_limit_of(t, a) | (<uint64_t>meal_limit_of(t, a) << 32))
+    if reason == CC_R_INSUFFICIENT:
+        return a.subsidy if x.type == CC_T_PURCHASE and t.category[x.category] & CC_C_SUBSIDY else 0
+    if reason == CC_R_WATER_CAP:
+        return t.rules.water_cap
+    return x.refundable if reason == CC_R_REFUND_EXCEEDS_ORIGINAL else 0
+
+
 cdef inline int refuse(
     cc_tables *t, cc_block *b, const cc_command *c, cc_tap *x, uint16_t reason, cc_reply *reply,
 ) noexcept nogil:
@@ -110,11 +125,7 @@ cdef inline int refuse(
         if reason == CC_R_PIN_WRONG:
             r.flags |= CC_F_PIN_BAD
             r.body.money.pin_fails = a.pin_fails + 1
-        if reason == CC_R_PIN_REQUIRED or reason == CC_R_PIN_WRONG or reason == CC_R_PIN_LOCKED:
-            r.body.money.credit_after = <int64_t>(
-                <uint64_t>day_limit_of(t, a) | (<uint64_t>meal_limit_of(t, a) << 32))
-        elif reason == CC_R_INSUFFICIENT:
-            r.body.money.credit_after = a.subsidy
+        r.body.money.credit_after = told_by(t, x, a, reason)
     close_record(t, b, r)
     return done(t, b, first, reply)
 

@@ -183,7 +183,7 @@ cdef int decide_reverse(
 
 
 cdef int refund_reason(
-    const cc_tables *t, const cc_command *c, const cc_tap *x, const cc_record *o, int n,
+    const cc_tables *t, const cc_command *c, cc_tap *x, const cc_record *o, int n,
 ) noexcept nogil:
     """Why a refund may not be; 0 it may."""
     cdef const cc_undo *before = undo_of(t, o.seq)
@@ -199,7 +199,8 @@ cdef int refund_reason(
         return CC_R_AMOUNT_INVALID
     if before.reversed:
         return CC_R_ALREADY_REVERSED
-    if c.amount > approved_of(o, n) - before.refunded:
+    x.refundable = approved_of(o, n) - before.refunded
+    if c.amount > x.refundable:
         return CC_R_REFUND_EXCEEDS_ORIGINAL
     if t.merchant[o.merchant].payable < c.amount:
         return CC_R_MERCHANT_SHORT

@@ -82,10 +82,10 @@ _Static_assert(sizeof(cc_wire_body) == 48, "the fingerprint covers no padding");
 
 /* Names of Refusal.numbers, sorted: a map is written in this order. */
 enum { CC_N_ASKED, CC_N_AVAILABLE, CC_N_DAY_LIMIT, CC_N_DAY_USED, CC_N_MEAL_LIMIT, CC_N_MEAL_USED,
-       CC_N_TRIES_LEFT, CC_N_COUNT };
+       CC_N_REFUNDABLE, CC_N_TRIES_LEFT, CC_N_WATER_CAP, CC_N_COUNT };
 static const char *const cc_wire_numbers[CC_N_COUNT] = {
     "askedFen", "availableFen", "dayLimitFen", "dayUsedFen", "mealLimitFen", "mealUsedFen",
-    "triesLeft",
+    "refundableFen", "triesLeft", "waterCapFen",
 };
 
 /* What stands before, between and behind a limit and what is used of it: by language (Chinese,

@@ -6,12 +6,13 @@ from libc.string cimport memset
 
 from ext.commands cimport CC_OP_AUTHORIZE, CC_PIN_MAX, CC_ST_OK, cc_command, cc_reply
 from ext.digest cimport wipe
+from ext.records cimport CC_O_APPROVED
 from ext.wire_decode cimport (
     CC_MSG_BATCH, CC_MSG_ITEM, CC_WIRE_BATCH_MAX, CC_WIRE_DEPTH, cc_wire_error, cc_wire_fields,
     wire_check_batch, wire_check_terminal, wire_finish, wire_invalid, wire_make_purchase,
     wire_malformed, wire_parse, wire_start,
 )
-from ext.wire_encode cimport wire_status_reason
+from ext.wire_encode cimport put_auth_code, wire_status_reason
 from ext.wire_reader cimport read_length, read_tag, skip_value
 from ext.wire_writer cimport close_message, open_message, put_signed, put_unsigned
 
@@ -109,6 +110,9 @@ cdef uint8_t *wire_put_result(
     p = put_unsigned(p, 7, reply.record.body.money.day_used)
     p = put_unsigned(p, 8, reply.record.body.money.meal_used)
     p = put_unsigned(p, 9, reply.replayed != 0)
+    if reply.record.outcome == CC_O_APPROVED:
+        p = put_auth_code(p, reply.record.seq)
+    p = put_unsigned(p, 11, reply.rule_version)
     return close_message(start, p)
 
 

@@ -4,7 +4,7 @@ A response is the shortest encoding with fields in order: the official library w
 bytes when it serialises deterministically.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from ext.commands cimport cc_reply
 
@@ -30,6 +30,9 @@ cdef size_t wire_encode_stream(
 cdef size_t wire_encode_stream_error(
     int reason, uint32_t retry_after_ms, uint32_t terminal_seq, uint8_t *buf, size_t cap,
 ) noexcept nogil
+
+# The six characters for the slip, as field 10 of a Decision and of an AuthorizeResult.
+cdef uint8_t *put_auth_code(uint8_t *p, uint64_t seq) noexcept nogil
 
 # The catalogue's number for a status (CC_ST_*) other than OK, and how long to wait; 0: do not.
 cdef int wire_status_reason(int op, int status) noexcept nogil

@@ -25,7 +25,9 @@ cdef extern from "wire.h" nogil:
         CC_N_DAY_USED
         CC_N_MEAL_LIMIT
         CC_N_MEAL_USED
+        CC_N_REFUNDABLE
         CC_N_TRIES_LEFT
+        CC_N_WATER_CAP
         CC_N_COUNT
     enum:
         CC_CHINESE
@@ -40,7 +42,6 @@ ctypedef struct cc_numbers:
     int64_t value[CC_N_COUNT]
     bint known[CC_N_COUNT]
     int64_t balance         # ONLINE
-    int64_t bound           # what WATER_CAP and REFUND_EXCEEDS_ORIGINAL speak of
 
 
 cdef inline void know(cc_numbers *n, int which, int64_t value) noexcept nogil:
@@ -57,7 +58,7 @@ cdef void gather(const cc_reply *reply, cc_numbers *n) noexcept nogil:
     for i in range(CC_N_COUNT):
         n.value[i] = 0
         n.known[i] = False
-    n.balance = n.bound = 0
+    n.balance = 0
     if reply.record.type >= CC_T_ACCOUNT:
         return
     n.balance = body.debit_after
@@ -67,8 +68,10 @@ cdef void gather(const cc_reply *reply, cc_numbers *n) noexcept nogil:
         know(n, CC_N_AVAILABLE, body.debit_after - body.held_after + body.credit_after)
     elif reason == CC_R_INSUFFICIENT and reply.record.type == CC_T_HOLD:
         know(n, CC_N_AVAILABLE, body.debit_after - body.held_after)
-    elif reason == CC_R_WATER_CAP or reason == CC_R_REFUND_EXCEEDS_ORIGINAL:
-        n.bound = body.credit_after
+    elif reason == CC_R_WATER_CAP:
+        know(n, CC_N_WATER_CAP, body.credit_after)
+    elif reason == CC_R_REFUND_EXCEEDS_ORIGINAL:
+        know(n, CC_N_REFUNDABLE, body.credit_after)
     elif reason == CC_R_PIN_REQUIRED or reason == CC_R_PIN_WRONG or reason == CC_R_PIN_LOCKED:
         if reply.record.flags & CC_F_OVER_DAY:
             know(n, CC_N_DAY_LIMIT, <int64_t>(limits & NOT_TOLD))
@@ -159,10 +162,11 @@ cdef uint8_t *put_placeholder(
         return put_known(p, n, CC_N_AVAILABLE)
     if names(at, length, b"balance"):
         return put_yuan(p, n.balance)
-    if names(at, length, b"left") and n.known[CC_N_TRIES_LEFT]:
+    if names(at, length, b"limit"):
+        return put_known(p, n, CC_N_WATER_CAP)
+    if n.known[CC_N_TRIES_LEFT]:    # {left}: tries of a password, else fen of a refund
         return put_count(p, <uint64_t>n.value[CC_N_TRIES_LEFT])
-    # {limit}, and {left} of a refund
-    return put_yuan(p, n.bound) if n.bound != 0 else put_text(p, b"-")
+    return put_known(p, n, CC_N_REFUNDABLE)
 
 
 cdef uint8_t *put_template(

@@ -206,6 +206,10 @@ def told_after(e: at.Entry, *, settled: bool) -> dict[str, Any]:
         return {"day_limit_fen": limits & 0xFFFF_FFFF, "meal_limit_fen": limits >> 32}
     if e.reason == at.R_INSUFFICIENT:
         return {"subsidy_fen": e.credit_after}
+    if e.reason == at.R_WATER_CAP:
+        return {"water_cap_fen": e.credit_after}
+    if e.reason == at.R_REFUND_EXCEEDS_ORIGINAL:
+        return {"refundable_fen": e.credit_after}
     return {}
 
 

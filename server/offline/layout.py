@@ -162,6 +162,8 @@ R_INSUFFICIENT: Final = 18
 R_PIN_REQUIRED: Final = 19
 R_PIN_WRONG: Final = 20
 R_PIN_LOCKED: Final = 21
+R_REFUND_EXCEEDS_ORIGINAL: Final = 28
+R_WATER_CAP: Final = 34
 
 # Account, medium and service states; flags of rows.
 AS_NORMAL: Final = 1

@@ -88,14 +88,31 @@ def refusal(books: Books, e: Entry, account: Account | None) -> None:
 
 
 def credit_after_refusal(books: Books, e: Entry, account: Account | None) -> int:
-    """Return what a refusal tells beside ONLINE: the limits, or SUBSIDY."""
+    """Return what a refusal tells beside ONLINE: the numbers of its reason."""
     if account is None:
         return 0
     if e.reason in LIMIT_REASONS:
         day, meal = limits_of(books, account)
         value = day | meal << 32
         return value - (1 << 64) if value >> 63 else value
-    return account.subsidy if e.reason == at.R_INSUFFICIENT else 0
+    if e.reason == at.R_INSUFFICIENT and e.type == at.PURCHASE:
+        category = books.categories.get(books.merchants[e.merchant].category, 0)
+        return account.subsidy if category & at.C_SUBSIDY else 0
+    if e.reason == at.R_WATER_CAP:
+        return books.rules.water_cap
+    return left_to_refund(books, e) if e.reason == at.R_REFUND_EXCEEDS_ORIGINAL else 0
+
+
+def left_to_refund(books: Books, e: Entry) -> int:
+    """Return what of an original was not refunded yet, seeing that less was left than asked."""
+    original = books.lookup(e.original_seq)
+    parts = original.parts if original.type == at.PURCHASE else 1
+    paid = sum(books.lookup(original.seq + part).amount for part in range(parts))
+    undo = books.undos.get(original.seq)
+    left = paid - (undo.refunded if undo else 0)
+    if original.type not in (at.PURCHASE, at.CAPTURE) or original.part != 1 or e.aux <= left:
+        raise Difference(e.seq, f"refused a refund of {e.aux} where {left} was left")
+    return left
 
 
 def asked_for_a_password(books: Books, e: Entry, account: Account) -> None:

@@ -215,8 +215,12 @@ class Books:
         asked: int = 0,
         original_seq: int = 0,
         outcome: Outcome = Outcome.DECLINED,
+        told: int = 0,
     ) -> Record:
-        """Append a refusal: nothing moves, and the record says what the account stood at."""
+        """Append a refusal: nothing moves, and the record says what the account stood at.
+
+        `told`: the number behind a reason that has nothing to do with limits.
+        """
         record = Record(
             type=kind,
             outcome=outcome,
@@ -228,15 +232,15 @@ class Books:
         )
         if account:
             record.debit_after = account.online
-            record.credit_after = self.refusal_numbers(account, reason)
+            record.credit_after = self.limits_told(account, reason) or told
         return self.tap_record(tap, terminal, record, account)
 
-    def refusal_numbers(self, account: Account, reason: Reason) -> int:
-        """Return `credit_after` of a refusal: the limits, or what SUBSIDY had."""
+    def limits_told(self, account: Account, reason: Reason) -> int:
+        """Return `credit_after` of a refusal for a limit or a password: the limits; else 0."""
         if reason in {Reason.PIN_REQUIRED, Reason.PIN_WRONG, Reason.PIN_LOCKED}:
             day, meal = self.limits(account)
             return signed64(day | meal << 32)
-        return account.subsidy if reason is Reason.INSUFFICIENT else 0
+        return 0
 
     def limits(self, account: Account) -> tuple[int, int]:
         """Return the day and meal limit in force for the account."""

@@ -128,6 +128,7 @@ class Reason(IntEnum):
     WATER_CAP = 34
     PIN_NOT_SET = 35
     MERCHANT_SHORT = 36
+    PIN_UNVERIFIABLE = 37
 
 
 class Flag(IntFlag):

@@ -153,7 +153,7 @@ def check_record(
         reason=reason,
         flags=flags,
         debit_after=account.online,
-        credit_after=books.refusal_numbers(account, reason),
+        credit_after=books.limits_told(account, reason),
     )
     return books.write(record, account=account)
 

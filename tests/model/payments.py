@@ -252,7 +252,16 @@ def refusal(case: Case, reason: Reason) -> Record:
         flags=flags,
         asked=case.asked,
         outcome=outcome,
+        told=told_by(case, reason),
     )
+
+
+def told_by(case: Case, reason: Reason) -> int:
+    """Return the number behind a refusal for want of funds, or for a full water purse."""
+    if reason is Reason.WATER_CAP:
+        return case.books.rules.water_cap
+    spends = case.tap.op is Op.AUTHORIZE and case.category & Counts.SUBSIDY
+    return case.holder.subsidy if reason is Reason.INSUFFICIENT and spends else 0
 
 
 def post_purchase(case: Case) -> list[Record]:

@@ -100,8 +100,14 @@ def refuse(
         flags=Flag.VOID if tap.void else NO_FLAG,
         asked=tap.amount,
         original_seq=original.seq if original else 0,
+        told=left_of(books, found) if found and reason is Reason.REFUND_EXCEEDS_ORIGINAL else 0,
     )
     return answer([record])
+
+
+def left_of(books: Books, found: Found) -> int:
+    """Return what of a sale was not refunded yet."""
+    return found.amount - books.undos.get(found.seq, Undo()).refunded
 
 
 # ---- REVERSE ----
@@ -246,7 +252,7 @@ def refund_refused(books: Books, tap: Tap, found: Found) -> Reason:
         return Reason.AMOUNT_INVALID
     if undo.reversed:
         return Reason.ALREADY_REVERSED
-    if undo.refunded + tap.amount > found.amount:
+    if tap.amount > left_of(books, found):
         return Reason.REFUND_EXCEEDS_ORIGINAL
     return Reason.MERCHANT_SHORT if merchant.payable < tap.amount else Reason.OK
 

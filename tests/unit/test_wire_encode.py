@@ -141,6 +141,10 @@ def numbers(reply):
     if name == "INSUFFICIENT" and record.type in (1, 2):
         subsidies = money.credit_after if record.type == 1 else 0
         found["availableFen"] = money.debit_after - money.held_after + subsidies
+    if name == "WATER_CAP":
+        found["waterCapFen"] = money.credit_after
+    if name == "REFUND_EXCEEDS_ORIGINAL":
+        found["refundableFen"] = money.credit_after
     if name in {"PIN_REQUIRED", "PIN_WRONG", "PIN_LOCKED"}:
         limits = money.credit_after % 2**64
         if record.flags & 4:
@@ -164,14 +168,16 @@ def limits_text(found, words):
 def refusal(reply):
     reason, found, record = BY_NUMBER[reply.record.reason], numbers(reply), reply.record
     money = record.type < 64
-    bound = reason.name in {"WATER_CAP", "REFUND_EXCEEDS_ORIGINAL"} and money
-    left = yuan(record.money.credit_after) if bound and record.money.credit_after else "-"
+
+    def fen(number):
+        return yuan(found[number]) if number in found else "-"
+
     values = {
-        "asked": yuan(found["askedFen"]) if "askedFen" in found else "-",
-        "available": yuan(found["availableFen"]) if "availableFen" in found else "-",
+        "asked": fen("askedFen"),
+        "available": fen("availableFen"),
         "balance": yuan(record.money.debit_after if money else 0),
-        "left": str(found["triesLeft"]) if "triesLeft" in found else left,
-        "limit": left,
+        "left": str(found["triesLeft"]) if "triesLeft" in found else fen("refundableFen"),
+        "limit": fen("waterCapFen"),
     }
     zh = {"meal": "餐消费限额 ", "day": "日消费限额 ", 0: " 元: 已用 ", 1: ""}
     en = {"meal": "meal limit ", "day": "day limit ", 0: ": ", 1: " used"}
@@ -183,12 +189,15 @@ def refusal(reply):
     )
 
 
+def auth_code(seq):
+    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "".join(alphabet[seq >> shift & 31] for shift in range(25, -1, -5))
+
+
 def decision(reply, *, unary=True, replayed=None):
     record, money = reply.record, reply.record.money
     ok = record.outcome in (1, 4)
     kind, balance = wallet(record)
-    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-    code = "".join(alphabet[record.seq >> shift & 31] for shift in range(25, -1, -5))
     counted = record.type < 64
     return pb.Decision(
         outcome=1 if ok else record.outcome,
@@ -200,7 +209,7 @@ def decision(reply, *, unary=True, replayed=None):
         meal_used_fen=money.meal_used * counted,
         held_fen=money.held_after * counted,
         seq=record.seq,
-        auth_code=code if ok else "",
+        auth_code=auth_code(record.seq) if ok else "",
         rule_version=reply.rule_version,
         replayed=bool(reply.replayed) if replayed is None else replayed,
         time_us=reply.time_us,
@@ -372,6 +381,8 @@ def test_batches_answer_in_numbers(found):
             day_used_fen=reply.record.money.day_used,
             meal_used_fen=reply.record.money.meal_used,
             replayed=bool(reply.replayed),
+            auth_code=auth_code(reply.record.seq) if reply.record.outcome == 1 else "",
+            rule_version=reply.rule_version,
         )
         for seq, reply in zip(seqs, found, strict=True)
     ]
@@ -428,6 +439,18 @@ def test_a_wrong_password_says_how_many_tries_are_left():
     words = refused("PIN_WRONG", flags=4, aux=800, pin_left=2, day_used=1, credit_after=0)
     assert words.text_en == "Wrong transaction password (2 tries left)"
     assert words.numbers["triesLeft"] == 2
+
+
+def test_a_refund_says_what_is_left_of_it():
+    words = refused("REFUND_EXCEEDS_ORIGINAL", kind=10, aux=700, credit_after=0)
+    assert words.text_en == "Refund exceeds the original: 0.00 left"
+    assert dict(words.numbers) == {"askedFen": 700, "refundableFen": 0}
+
+
+def test_a_full_water_purse_says_its_cap():
+    words = refused("WATER_CAP", kind=2, flags=4096, aux=200, credit_after=10_000)
+    assert words.text_zh == "热水钱包超过上限 100.00"
+    assert dict(words.numbers) == {"askedFen": 200, "waterCapFen": 10_000}
 
 
 def test_a_debt_is_a_negative_balance():
