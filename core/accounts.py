@@ -365,6 +365,30 @@ def bind_medium(
     return Plan(document=medium, effects=(effect,))
 
 
+def erase_holder(account: AccountFacts) -> Plan:
+    """Erase who a closed account was of: the act stands in the journal, the person nowhere.
+
+    The record repeats the status, so that the act stands in the account's history.
+
+    Raises:
+        Refusal: STATE_TRANSITION unless the account is closed, and when it was done before.
+
+    **Source:** regulation 三.5 (closing), 七.3; PIPL article 47 (the purpose has ended).
+    """
+    if account.erased or account.status is not AccountStatus.CLOSED:
+        state = "ERASED" if account.erased else account.status.name
+        raise Refusal("STATE_TRANSITION", state=state, wanted="ERASED")
+    effect = EffectPlan(
+        kind=EffectKind.ACCOUNT_STATUS,
+        row=account.number,
+        event=RowEvent.STATUS,
+        expect=Expect.STATUS,
+        expect_status=account.status,
+        body=AccountBody(status=account.status, event=RowEvent.STATUS).pack(),
+    )
+    return Plan(document=documents.HolderErased(), effects=(effect,))
+
+
 def refuse_closed(account: AccountFacts) -> None:
     """Raise ACCOUNT_CLOSED for a closed account."""
     if account.status is AccountStatus.CLOSED:

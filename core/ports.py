@@ -63,6 +63,10 @@ class HolderKeys(Protocol):
         """Return a key of 32 bytes for one purpose of the server itself."""
         ...
 
+    def destroy(self, number: int) -> None:
+        """Destroy the key of holder ``number`` for ever; twice does no harm."""
+        ...
+
     def has_key(self, number: int) -> bool:
         """Tell whether the key of holder ``number`` exists and was not destroyed."""
         ...

@@ -141,6 +141,7 @@ ANSWER_FACTS: Final[dict[type[documents.Document], Callable[[Effects, Record, An
     documents.MediumUnbound: _nothing,
     documents.ToppedUp: _topped_up,
     documents.SubsidyGranted: _subsidy_granted,
+    documents.HolderErased: _nothing,
     documents.MerchantSet: _merchant_set,
     documents.TerminalSet: _terminal_set,
     documents.MealsSet: _meals_set,

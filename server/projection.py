@@ -61,10 +61,14 @@ class Projection:
 
     Args:
         connection: of the registry.
-        keys: unseal the holders' names.
+        keys: unseal the holders' names, and are destroyed with them.
+
+    Attributes:
+        erased: since it was last cleared somebody was erased, whose name older pages may hold.
     """
 
     def __init__(self, connection: sqlite3.Connection, keys: HolderKeys) -> None:
+        self.erased = False
         self._sql = connection
         self._keys = keys
         self._scope = Scope(connection, keys)
@@ -85,6 +89,7 @@ class Projection:
             documents.AccountOpened: self._account_opened,
             documents.MediumBound: self._medium_bound,
             documents.ToppedUp: self._topped_up,
+            documents.HolderErased: self._holder_erased,
             documents.MerchantSet: self._merchant_set,
             documents.TerminalSet: self._terminal_set,
             documents.MealsSet: self._meals_set,
@@ -278,6 +283,13 @@ class Projection:
             )
         elif document.medium_type:
             self._name_medium(command, document.medium_type, document.medium_token)
+
+    def _holder_erased(self, command: Command, _: documents.HolderErased) -> None:
+        """Destroy the key before the registry can commit: after a crash this runs again."""
+        number = command.effect(RecordType.ACCOUNT).account
+        self._keys.destroy(number)
+        holders.forget(self._sql, number)
+        self.erased = True
 
     def _medium_bound(self, command: Command, document: documents.MediumBound) -> None:
         self._name_medium(command, document.medium_type, document.medium_token)

@@ -239,8 +239,14 @@ class Projector:
 
     def _commit(self) -> None:
         if self._in_transaction and self._opened is not None:
-            self._opened.registry.connection.execute("COMMIT")
+            execute = self._opened.registry.connection.execute
+            execute("COMMIT")
             self._in_transaction = False
+            if self._opened.projection.erased:
+                # Pages as they were before stand in the log until it is emptied.
+                self._opened.projection.erased = bool(
+                    execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                )
         self._committed_at = time.monotonic()
 
     def _open(self) -> _Opened:

@@ -151,6 +151,7 @@ class Registry:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=NORMAL")
         execute("PRAGMA temp_store=MEMORY")
+        execute("PRAGMA secure_delete=ON")
         version = execute("PRAGMA user_version").fetchone()[0]
         fresh = execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         if fresh:

@@ -256,6 +256,26 @@ def set_status(
     finish(response, output, f"{account}: {before} → {status}")
 
 
+@app.command("erase", help=tr("抹除已销户持卡人的身份信息。", "Erase who a closed account was of."))
+def erase(
+    account: AccountArgument,
+    reason: Annotated[
+        str, typer.Option(help=tr("原因, 勿写个人信息。", "Why; no personal data."))
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help=tr("不再询问。", "Do not ask."))] = False,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Destroy the holder's key: there is no way back."""
+    if not yes:
+        question = tr(f"永久抹除 {account} 的身份信息?", f"Erase for ever who {account} was?")
+        typer.confirm(question, abort=True)
+    request = pb.EraseHolderRequest(account_no=account, reason=reason)
+    with Services(address) as services:
+        response = services.act(services.accounts.EraseHolder, request)
+    finish(response, output, tr(f"{account}: 已抹除", f"{account}: erased"))
+
+
 @app.command("limits", help=tr("个人限额。", "Personal limits."))
 def limits(
     account: AccountArgument,

@@ -21,6 +21,7 @@ from core.documents.base import SYSTEM, By, Document, DocumentError, read_docume
 from core.documents.counter import (
     AccountOpened,
     AccountStatusSet,
+    HolderErased,
     LimitsSet,
     MealsSet,
     MediumBound,
@@ -64,6 +65,7 @@ __all__ = [
     "By",
     "Document",
     "DocumentError",
+    "HolderErased",
     "HoldersAdded",
     "HoldersChanged",
     "LimitsSet",

@@ -83,6 +83,13 @@ class SubsidyGranted(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HolderErased(Document):
+    """A holder's key was destroyed: name and class can be read nowhere any more."""
+
+    KIND: ClassVar[int] = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MerchantSet(Document):
     """A merchant was created or changed: as it is afterwards."""
 
@@ -125,6 +132,7 @@ DOCUMENTS: Final[tuple[type[Document], ...]] = (
     MediumUnbound,
     ToppedUp,
     SubsidyGranted,
+    HolderErased,
     MerchantSet,
     TerminalSet,
     MealsSet,

@@ -273,6 +273,19 @@ class AccountService(pb_grpc.AccountServiceServicer):
 
         return await self._office.act(request, decide, response=pb.GrantSubsidyResponse)
 
+    async def EraseHolder(
+        self, request: pb.EraseHolderRequest, context: Context
+    ) -> pb.EraseHolderResponse:
+        """Erase who a closed account was of; see the proto."""
+        del context
+        account_no = fields.account_no(request.account_no)
+        fields.text("reason", request.reason, longest=200)
+
+        async def decide(desk: Desk) -> Plan:
+            return accounts.erase_holder(await _account(desk, account_no))
+
+        return await self._office.act(request, decide, response=pb.EraseHolderResponse)
+
     async def ListTransactions(
         self, request: pb.ListTransactionsRequest, context: Context
     ) -> pb.ListTransactionsResponse:

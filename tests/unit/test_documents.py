@@ -16,6 +16,7 @@ SAMPLES = [
     documents.MediumUnbound(),
     documents.ToppedUp(source=1, channel_txn_id="wx-1"),
     documents.SubsidyGranted(label="2024-03"),
+    documents.HolderErased(),
     documents.MerchantSet(merchant_id="M1", name="一食堂"),
     documents.TerminalSet(merchant_id="M1", place="一楼"),
     documents.MealsSet(names=("LUNCH", "DINNER")),
@@ -61,7 +62,7 @@ def test_golden_bytes():
     assert SAMPLES[0].encode() == (
         b'{"account_no":"007","medium_token":"","medium_type":0,"sealed":"AP8=","v":1}'
     )
-    assert SAMPLES[12].encode() == b'{"names":["LUNCH","DINNER"],"v":1}'
+    assert SAMPLES[13].encode() == b'{"names":["LUNCH","DINNER"],"v":1}'
     assert documents.MerchantSet(merchant_id="M", name="食").encode() == (
         '{"merchant_id":"M","name":"食","v":1}'.encode()
     )
@@ -79,6 +80,7 @@ def test_kind_numbers_are_durable():
         8: "MediumUnbound",
         9: "ToppedUp",
         10: "SubsidyGranted",
+        11: "HolderErased",
         16: "MerchantSet",
         17: "TerminalSet",
         18: "MealsSet",
