@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from ext.commands cimport cc_command
 from ext.feed cimport cc_feed, cc_ticket
 from ext.shared cimport cc_shared
 from ext.tables cimport cc_tables
@@ -14,6 +15,7 @@ cdef enum:
     KIND_OFFICE = 257
     KIND_ACCOUNT = 258
     KIND_HISTORY = 259
+    KIND_STREAM = 260
 
 
 cdef class Answers:
@@ -45,3 +47,27 @@ cdef class Batch:
     ) except -1
     cdef int arrived(self) except -1
     cdef bytes encode(self)
+
+
+ctypedef struct cc_place:          # one message of a stream, from its request to its answer
+    cc_ticket ticket
+    uint32_t terminal_seq          # to echo
+    uint32_t retry_after_ms
+    int reason                     # why it did not reach the queue, 0 it did
+    bint ready                     # the answer may be taken
+
+
+cdef class Stream:
+    cdef object engine             # outlives its streams
+    cdef cc_shared *s
+    cdef cc_place *place           # a circle of `size`
+    cdef uint64_t size, first, next  # first: the oldest without its answer taken
+    cdef uint32_t deadline
+    cdef bint ended
+    cdef object waiter
+
+    cdef int open(self, object engine, cc_shared *s, cc_feed *feed, uint32_t deadline) except -1
+    cdef int queue(self, cc_place *p, const uint8_t *data, size_t length) except -1
+    cdef int refuse(self, cc_place *p, int reason, uint32_t retry_after_ms) except -1
+    cdef int arrived(self, cc_ticket *ticket) except -1
+    cdef int wake(self) except -1

@@ -1,4 +1,4 @@
-"""Resolving futures with decisions: a whole block in one call, on the event loop's thread."""
+"""Decisions for the event loop: futures, batches and streams, a whole block in one call."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
@@ -6,13 +6,19 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
-from ext.answers cimport KIND_ACCOUNT, KIND_BATCH, KIND_HISTORY, KIND_OFFICE
+from ext.answers cimport KIND_ACCOUNT, KIND_BATCH, KIND_HISTORY, KIND_OFFICE, KIND_STREAM, cc_place
+from ext.atomics cimport load32
 from ext.commands cimport (
-    CC_OP_GET_TRANSACTION, CC_OP_NONE, CC_ST_DRAINING, CC_ST_OK, cc_command,
+    CC_OP_GET_TRANSACTION, CC_OP_NONE, CC_PIN_MAX, CC_ST_DRAINING, CC_ST_OK, CC_ST_OVERLOADED,
+    cc_command,
 )
-from ext.feed cimport cc_ticket, feed_close, feed_open, feed_push, feed_take, ticket_of
+from ext.digest cimport wipe
+from ext.feed cimport cc_feed, cc_ticket, feed_close, feed_open, feed_push, feed_take, ticket_of
 from ext.jobs cimport CC_J_ORIGINAL, cc_job, lane_take
-from ext.ring cimport ring_advance, ring_peek, ring_place, ring_publish
+from ext.reasons cimport CC_R_RATE_LIMITED
+from ext.ring cimport (
+    RING_FULL, ring_advance, ring_peek, ring_place, ring_publish, ring_reserve,
+)
 from ext.sequencer cimport forget_secrets
 from ext.shared cimport cc_shared
 from ext.tables cimport cc_tables
@@ -20,8 +26,11 @@ from ext.views cimport account_view, history_view, office_view, refused_view
 from ext.wire_batch cimport (
     WIRE_RESULT_MAX, cc_wire_batch, wire_batch_next, wire_put_result, wire_put_undecided,
 )
-from ext.wire_decode cimport cc_wire_error
-from ext.wire_encode cimport WIRE_RESPONSE_MAX, wire_encode, wire_encode_transaction
+from ext.wire_decode cimport cc_wire_error, wire_decode_stream
+from ext.wire_encode cimport (
+    WIRE_RESPONSE_MAX, wire_encode, wire_encode_stream, wire_encode_stream_error,
+    wire_encode_transaction, wire_status_reason, wire_status_retry_ms,
+)
 
 cdef enum:
     TICKETS_PER_PART = 256
@@ -92,6 +101,8 @@ cdef class Answers:
             owner = <object>ticket.owner
             if ticket.kind == KIND_BATCH:
                 (<Batch>owner).arrived()
+            elif ticket.kind == KIND_STREAM:
+                (<Stream>owner).arrived(ticket)
             else:
                 self.resolve(owner, ticket)
                 self.give_back(ticket)
@@ -234,3 +245,120 @@ cdef class Batch:
                 else:
                     at = wire_put_result(at, self.terminal_seq[i], &self.ticket[i].reply)
         return whole[:at - start]
+
+
+cdef class Stream:
+    """An AuthorizeStream: messages in, answers out in the same order, so many under way at once.
+
+    It lives until the last answer is back, whether or not its caller still waits.
+    """
+
+    def __cinit__(self, uint32_t in_flight):
+        if in_flight < 1:
+            raise ValueError("at least one message under way")
+        self.size = in_flight
+        self.place = <cc_place *>calloc(in_flight, sizeof(cc_place))
+        if self.place == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.place)
+
+    cdef int open(self, object engine, cc_shared *s, cc_feed *feed, uint32_t deadline) except -1:
+        cdef uint64_t i
+        self.engine, self.s, self.deadline = engine, s, deadline
+        for i in range(self.size):
+            self.place[i].ticket.feed = feed
+            self.place[i].ticket.kind, self.place[i].ticket.index = KIND_STREAM, <uint32_t>i
+            self.place[i].ticket.owner = <PyObject *>self
+        return 0
+
+    def put(self, const uint8_t[::1] message not None, uint32_t wait_ms=0):
+        """Queue one message; False when as many as may be are under way."""
+        cdef const uint8_t *data = &message[0] if message.shape[0] else NULL
+        cdef cc_place *p = &self.place[self.next % self.size]
+        if self.next - self.first == self.size:
+            return False
+        p.ready = False
+        p.reason, p.retry_after_ms = CC_R_RATE_LIMITED if wait_ms else 0, wait_ms
+        self.next += 1
+        self.queue(p, data, message.shape[0])
+        return True
+
+    cdef int queue(self, cc_place *p, const uint8_t *data, size_t length) except -1:
+        """Straight into the queue's locked memory, or nowhere: then only for the echo."""
+        cdef uint64_t reserved = RING_FULL
+        cdef int status = CC_ST_OVERLOADED
+        cdef cc_command spare
+        cdef cc_command *c = &spare
+        cdef cc_wire_error err
+        if load32(&self.s.draining) != 0:
+            status = CC_ST_DRAINING
+        elif p.reason == 0:
+            reserved = ring_reserve(&self.s.ring, 1)
+        if reserved != RING_FULL:
+            c = ring_place(&self.s.ring, reserved, 0)
+        cdef int rc = wire_decode_stream(data, length, c, &err)
+        p.terminal_seq = c.terminal_seq
+        if reserved == RING_FULL:
+            wipe(spare.pin, CC_PIN_MAX)
+            if rc == 0 and p.reason == 0:
+                p.retry_after_ms = wire_status_retry_ms(status)
+                rc = wire_status_reason(c.op, status)
+            return self.refuse(p, rc if rc != 0 else p.reason, p.retry_after_ms)
+        if rc == 0:
+            c.token, c.deadline_ms = <uint64_t>&p.ticket, self.deadline
+            Py_INCREF(self)
+        else:
+            c.op = CC_OP_NONE
+        ring_publish(&self.s.ring, reserved, 1)
+        return self.refuse(p, rc, 0) if rc != 0 else 0
+
+    cdef int refuse(self, cc_place *p, int reason, uint32_t retry_after_ms) except -1:
+        p.reason, p.retry_after_ms, p.ready = reason, retry_after_ms, True
+        return self.wake()
+
+    cdef int arrived(self, cc_ticket *ticket) except -1:
+        self.place[ticket.index].ready = True
+        if ticket.index == self.first % self.size:
+            self.wake()
+        Py_DECREF(self)
+        return 0
+
+    cdef int wake(self) except -1:
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        return 0
+
+    def take(self):
+        """Return the next answer as AuthorizeStreamResponse, None while it is not there."""
+        cdef cc_place *p = &self.place[self.first % self.size]
+        cdef uint8_t buffer[WIRE_RESPONSE_MAX]
+        cdef size_t length
+        if self.first == self.next or not p.ready:
+            return None
+        if p.reason != 0:
+            length = wire_encode_stream_error(
+                p.reason, p.retry_after_ms, p.terminal_seq, buffer, WIRE_RESPONSE_MAX)
+        else:
+            length = wire_encode_stream(
+                &p.ticket.reply, p.terminal_seq, buffer, WIRE_RESPONSE_MAX)
+        self.first += 1
+        return PyBytes_FromStringAndSize(<char *>buffer, length)
+
+    def end(self):
+        """No more messages come."""
+        self.ended = True
+        self.wake()
+
+    @property
+    def over(self):
+        """Whether no more messages come and all answers are taken."""
+        return self.ended and self.first == self.next
+
+    def wait(self, object future):
+        """Resolve the future when `take` has something, or the stream is over."""
+        self.waiter = future
+        if self.over or (self.first != self.next and self.place[self.first % self.size].ready):
+            self.wake()

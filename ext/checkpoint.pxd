@@ -48,6 +48,7 @@ ctypedef struct cc_checkpoint:
     uint32_t hurry               # nobody is served meanwhile: do not pace
     uint32_t failed              # LMDB's code; state/ is left alone until the next start
     uint32_t prepare             # the journal wants its next segment made
+    uint32_t prepare_failed      # why the last one could not be made ahead; 0 it could
     uint32_t stop
     cc_journal *journal
     const uint64_t *acknowledged  # nothing newer than this is written

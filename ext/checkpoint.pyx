@@ -146,8 +146,8 @@ cdef void checkpoint_run(cc_checkpoint *cp) noexcept nogil:
     cdef int rc
     while load32(&cp.stop) == 0:
         if swap32(&cp.prepare, 0) != 0:
-            # Without room for one the append that needs it says so; the space alarm came before.
-            journal_prepare(cp.journal)
+            # Not fatal before the segment is needed; who watches the engine is told.
+            store32(&cp.prepare_failed, <uint32_t>journal_prepare(cp.journal))
         chunk = &cp.chunk[at]
         if load32(&chunk.full) == 0:
             bell_arm(&cp.bell)

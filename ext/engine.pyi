@@ -92,6 +92,7 @@ class Stats(TypedDict):
     space_alarm: bool  # 700 permille and more
     checkpoint_age_records: int
     checkpoint_error: int  # LMDB's or errno's number; not 0: no checkpoints until the next start
+    segment_error: int  # likewise, or ext/journal.pxd's: why the next segment was not made ahead
     ledger_sum: int  # must be 0
 
 @disjoint_base
@@ -123,6 +124,33 @@ class Effect:
         body: bytes = b"",
         pin: str = "",
     ) -> Self: ...
+
+@type_check_only
+class Faults(TypedDict):
+    """What goes wrong without stopping the engine."""
+
+    checkpoint: str  # why no checkpoints are written until the next start; "" they are
+    segment: str  # why the next segment could not be made ahead; "" it could
+    space_permille: int  # journal space used
+
+@type_check_only
+class Stream:
+    """Messages of one AuthorizeStream and their answers, in order. For one thread, the loop's."""
+
+    def put(self, message: bytes, wait_ms: int = 0) -> bool:
+        """Queue one encoded AuthorizeStreamRequest; False: too many under way, take answers first.
+
+        wait_ms: not 0: do not decide it, answer RATE_LIMITED with this wait.
+        """
+    def take(self) -> bytes | None:
+        """Return the next encoded AuthorizeStreamResponse; None while it is not there."""
+    def end(self) -> None:
+        """Say that no more messages come."""
+    @property
+    def over(self) -> bool:
+        """No more messages come and all answers are taken."""
+    def wait(self, future: asyncio.Future[None]) -> None:
+        """Resolve the future when take() has something or the stream is over."""
 
 @type_check_only
 class Transaction(TypedDict):
@@ -158,6 +186,14 @@ class Transaction(TypedDict):
     raw: bytes
 
 @type_check_only
+class HistoryItem(Transaction):
+    """A record and what its block says."""
+
+    time_us: int
+    business_date: int
+    rule_version: int
+
+@type_check_only
 class OfficeReply(TypedDict):
     seq: int
     row: int
@@ -188,7 +224,7 @@ class AccountReply(TypedDict):
 
 @type_check_only
 class HistoryReply(TypedDict):
-    items: list[Transaction]
+    items: list[HistoryItem]
     next_seq: int  # 0: the end
     as_of_seq: int
 
@@ -216,6 +252,9 @@ class Engine:
     def eventfd(self) -> int:
         """Readable when answers wait; register it with loop.add_reader(fd, engine.answer)."""
     @property
+    def identity(self) -> bytes:
+        """Which journal this is: the 256 bytes of the directory's file `campuscard`."""
+    @property
     def recovered(self) -> Recovered: ...
     def answer(self) -> int:
         """Resolve the futures of all released answers; returns how many."""
@@ -237,6 +276,12 @@ class Engine:
         self, message: bytes, future: asyncio.Future[bytes], deadline_ms: int = 0
     ) -> None:
         """Queue an AuthorizeBatchRequest; the future gets the encoded response."""
+    def stream(self, in_flight: int, deadline_ms: int = 0) -> Stream:
+        """Open a pipeline of authorizations.
+
+        in_flight: messages under way at once, at least 1.
+        deadline_ms: milliseconds the caller still waits, for all messages. 0: for ever.
+        """
     def office(
         self,
         payload: bytes,
@@ -258,6 +303,7 @@ class Engine:
     ) -> None: ...
     def head(self) -> Head: ...
     def stats(self) -> Stats: ...
+    def faults(self) -> Faults: ...
     def checkpoint(self) -> int:
         """Run one checkpoint now; returns the seq it stands at."""
     def read_blocks(self, from_seq: int, max_bytes: int) -> list[bytes]:

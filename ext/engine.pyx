@@ -10,7 +10,7 @@ import time
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
-from ext.answers cimport Batch, KIND_ACCOUNT, KIND_HISTORY, KIND_OFFICE
+from ext.answers cimport Batch, KIND_ACCOUNT, KIND_HISTORY, KIND_OFFICE, Stream
 from ext.atomics cimport bell_ring, load32, load64, monotonic_ns, sleep_ns, store32
 from ext.checkpoint cimport checkpoint_request, checkpoint_run
 from ext.commands cimport (
@@ -31,7 +31,7 @@ from ext.ring cimport RING_FULL, ring_place, ring_publish, ring_reserve
 from ext.sequencer cimport sequencer_run
 from ext.shared cimport cc_shared, shared_free, shared_new
 from ext.startup cimport engine_close, engine_open
-from ext.status cimport head_of, ledger_sum_of, next_rows_of, stats_of, table_dump
+from ext.status cimport faults_of, head_of, ledger_sum_of, next_rows_of, stats_of, table_dump
 from ext.store import init
 from ext.wire_batch cimport cc_wire_batch, wire_batch_open
 from ext.wire_decode cimport cc_wire_error, wire_decode
@@ -232,6 +232,12 @@ cdef class Engine:
             raise refused(CC_ST_OVERLOADED)
         batch.queue(self.s, &items, reserved, deadline_of(self.s, deadline_ms))
 
+    def stream(self, uint32_t in_flight, uint32_t deadline_ms=0):
+        """A pipeline of AuthorizeStream messages; see engine.pyi."""
+        cdef Stream stream = Stream(in_flight)
+        stream.open(self, self.s, &self.answers.feed, deadline_of(self.s, deadline_ms))
+        return stream
+
     def office(
         self, bytes payload not None, object effects, object future, *, bytes request_id not None,
         uint64_t fingerprint, uint32_t document_kind, uint32_t actor=0, uint32_t pin_account=0,
@@ -280,6 +286,11 @@ cdef class Engine:
     # ---- reading ----
 
     @property
+    def identity(self):
+        """The directory's identity; see engine.pyi."""
+        return self.opened.identity
+
+    @property
     def recovered(self):
         """What opening did: state_seq, records replayed, why state/ was discarded or ""."""
         done = self.opened.recovered
@@ -300,6 +311,10 @@ cdef class Engine:
 
     def stats(self):
         return stats_of(self.s, self._ledger_sum())
+
+    def faults(self):
+        """What goes wrong without stopping the engine; see engine.pyi."""
+        return faults_of(self.s)
 
     def _ledger_sum(self):
         """A sum over all rows stops the sequencer: on a large campus not at every reading."""

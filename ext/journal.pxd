@@ -35,6 +35,7 @@ ctypedef struct cc_journal:
     uint64_t bytes_max          # the journal may take; 0: what the file system has
     uint64_t sealed_bytes       # of the segments before the last
     bint writable
+    bint unsynced               # nothing is durable before journal_sync
     uint32_t failed
     cc_fault fault              # why, when an append has failed
     pthread_mutex_t making      # held while a segment is made
@@ -62,6 +63,10 @@ ctypedef struct cc_space:
 # Appends a sealed block (four parts as from block_seal). 0: it is durable. Else: cc_fatal.
 cdef int journal_append(
     cc_journal *j, const cc_block_header *head, const iovec *part) noexcept nogil
+# For a journal that nobody relies on yet: appends no longer sync. Nothing of it is durable before
+# journal_sync. 0 or LMDB's.
+cdef int journal_unsync(cc_journal *j) noexcept nogil
+cdef int journal_sync(cc_journal *j) noexcept nogil
 # Whether the next segment should be made now; journal_prepare does it, in a thread that may wait.
 # 0, or why it could not: not fatal before the segment is needed.
 cdef bint journal_wants_next(cc_journal *j) noexcept nogil
@@ -84,6 +89,8 @@ cdef int reader_next(cc_reader *r, const uint8_t **block, size_t *length) noexce
 cdef int journal_read_record(
     cc_journal *j, uint64_t seq, cc_block_header *head, cc_record *out) noexcept nogil
 
+# What a number of LMDB, errno or this module means.
+cdef const char *journal_words(int rc) noexcept nogil
 # Writes one line to stderr and ends the process at once, without unwinding anything.
 cdef void cc_fatal(const char *what, int rc) noexcept nogil
 # LMDB's assertions end here as well.

@@ -13,7 +13,7 @@ from ext.atomics cimport load32, load64, load_pointer, store32, store64, swap_po
 from ext.blocks cimport BLOCK_OK, block_header, block_records, block_shape
 from ext.digest cimport crc32c, iovec
 from ext.lmdb09 cimport (
-    MDB_APPEND, MDB_NEXT, MDB_NOTFOUND, MDB_RDONLY, MDB_RESERVE, MDB_SET_RANGE, MDB_env,
+    MDB_APPEND, MDB_NEXT, MDB_NOSYNC, MDB_NOTFOUND, MDB_RDONLY, MDB_RESERVE, MDB_SET_RANGE, MDB_env,
     MDB_txn, MDB_val, mdb,
 )
 from ext.records cimport cc_block_header, cc_record
@@ -39,7 +39,7 @@ cdef extern from "sabotage.h" nogil:
 
 # ---- stopping ----
 
-cdef const char *_reason(int rc) noexcept nogil:
+cdef const char *journal_words(int rc) noexcept nogil:
     if rc == JOURNAL_END:
         return b"not in the journal"
     if rc == JOURNAL_DAMAGED:
@@ -58,7 +58,7 @@ cdef void cc_fatal(const char *what, int rc) noexcept nogil:
     cdef int length = snprintf(
         line, sizeof(line),
         b"campuscard: fatal: %s: %s (%d). The process ends; start it again to recover.\n",
-        what, _reason(rc), rc)
+        what, journal_words(rc), rc)
     if length > 0:
         # Nothing can be done if stderr is gone.
         write(2, line, min(<size_t>length, sizeof(line) - 1))
@@ -72,7 +72,7 @@ cdef void lmdb_assertion(MDB_env *env, const char *message) noexcept nogil:
 cdef int journal_raise(int rc, const char *what, uint64_t seq) except -1:
     if rc == JOURNAL_DAMAGED:
         raise JournalCorrupt(seq, what.decode())
-    raise EngineError(f"{what.decode()}: {_reason(rc).decode(errors='replace')} ({rc})")
+    raise EngineError(f"{what.decode()}: {journal_words(rc).decode(errors='replace')} ({rc})")
 
 
 # ---- appending ----
@@ -177,6 +177,24 @@ cdef int journal_append(
     return 0
 
 
+cdef int journal_unsync(cc_journal *j) noexcept nogil:
+    j.unsynced = True
+    return mdb.env_set_flags(j.segment[j.count - 1].env, MDB_NOSYNC, 1)
+
+
+cdef int journal_sync(cc_journal *j) noexcept nogil:
+    cdef cc_segment *live = j.segment[j.count - 1]
+    # The segments before it were synced when they were full.
+    cdef cc_segment *next = <cc_segment*>load_pointer(&j.next)
+    cdef int rc = mdb.env_sync(live.env, 1)
+    j.unsynced = False
+    if rc == 0:
+        rc = mdb.env_set_flags(live.env, MDB_NOSYNC, 0)
+    if rc == 0 and next != NULL:
+        rc = mdb.env_set_flags(next.env, MDB_NOSYNC, 0)
+    return rc
+
+
 # ---- the next segment and the space left ----
 
 cdef bint journal_wants_next(cc_journal *j) noexcept nogil:
@@ -221,6 +239,8 @@ cdef int _make_locked(cc_journal *j, uint64_t length, cc_fault *fault) noexcept 
         free(made)
         return rc
     mdb.env_set_assert(made.env, lmdb_assertion)
+    if j.unsynced:
+        mdb.env_set_flags(made.env, MDB_NOSYNC, 1)
     swap_pointer(&j.next, made)
     return 0
 

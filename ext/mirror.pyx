@@ -17,8 +17,8 @@ from ext.blocks cimport (
 from ext.digest cimport iovec, sha256_free, sha256_new
 from ext.journal cimport (
     JOURNAL_DAMAGED, JOURNAL_END, cc_fatal, cc_journal, cc_reader, cc_space, journal_append,
-    journal_prepare, journal_raise, journal_read_record,
-    journal_space, journal_wants_next, reader_close, reader_next, reader_open, reader_pause,
+    journal_prepare, journal_raise, journal_read_record, journal_space, journal_sync,
+    journal_unsync, journal_wants_next, reader_close, reader_next, reader_open, reader_pause,
     reader_seek,
 )
 from ext.opening cimport journal_close, journal_open
@@ -30,6 +30,7 @@ cdef class Mirror:
     """One open data directory.
 
     `write`: blocks can be appended; otherwise nothing in the directory changes but its lock.
+    `unsynced`: for a directory nobody relies on yet: what is appended is durable after `sync`.
     `journal_bytes_max`: bytes the journal may take; 0: what the file system has.
     """
 
@@ -47,7 +48,8 @@ cdef class Mirror:
         self.sha = NULL
 
     def __init__(
-        self, data_dir, *, bint write=False, segment_bytes=0, journal_bytes_max=0,
+        self, data_dir, *, bint write=False, bint unsynced=False, segment_bytes=0,
+        journal_bytes_max=0,
     ):
         if self.journal != NULL:
             raise EngineError("a mirror is opened once")
@@ -61,6 +63,8 @@ cdef class Mirror:
         self.journal = &self.memory
         reader_open(&self.reader, self.journal)
         self._load_chain()
+        if unsynced:
+            journal_unsync(self.journal)
 
     cdef int _load_chain(self) except -1:
         cdef const uint8_t *block
@@ -120,7 +124,7 @@ cdef class Mirror:
         return (<char*>self.chain)[:32]
 
     def append(self, const uint8_t[::1] block not None):
-        """Check a sealed block that follows the newest one and append it durably.
+        """Check a sealed block that follows the newest one and append it, durably unless unsynced.
 
         A failed write ends the process: nobody knows what is on the disk then.
         """
@@ -144,6 +148,15 @@ cdef class Mirror:
             if rc != 0:
                 cc_fatal(self.journal.fault.what, rc)
         memcpy(self.chain, block_trailer(start).chain, 32)
+
+    def sync(self):
+        """Make everything appended so far durable; a failure ends the process."""
+        cdef int rc
+        self._check_open()
+        with nogil:
+            rc = journal_sync(self.journal)
+            if rc != 0:
+                cc_fatal(b"syncing the journal", rc)
 
     def prepare(self):
         """Make the next segment if it is time; returns whether one was due."""

@@ -28,6 +28,7 @@ from ext.records cimport (
 )
 from ext.shared cimport cc_shared
 from ext.taps cimport reply_from_records
+from ext.views cimport cc_history_row
 
 cdef enum:
     HISTORY_MAX = 1000
@@ -151,19 +152,25 @@ cdef void read_history(cc_reader *r, cc_job *job) noexcept nogil:
     cdef cc_reply *reply = &job.ticket.reply
     cdef uint32_t limit = min(job.limit, <uint32_t>HISTORY_MAX)
     cdef uint64_t seq = job.seq
-    cdef cc_record *page = <cc_record *>malloc(limit * sizeof(cc_record)) if limit != 0 else NULL
+    cdef cc_history_row *page = NULL
+    cdef cc_history_row *row
     cdef cc_block_header head
+    if limit != 0:
+        page = <cc_history_row *>malloc(limit * sizeof(cc_history_row))
     if page == NULL:
         reply.status = CC_ST_OVERLOADED
         release_one(job.ticket)
         return
     reply.count = 0
     while seq != 0 and reply.count < limit:
-        need_record(r, seq, &head, &page[reply.count])
-        if page[reply.count].account != job.account:
+        row = &page[reply.count]
+        need_record(r, seq, &head, &row.record)
+        row.time_us, row.business_date = head.time_us, head.business_date
+        row.rule_version = head.rule_version
+        if row.record.account != job.account:
             reply.status = CC_ST_NOT_FOUND  # a page token of another account
             break
-        seq = page[reply.count].prev_account_seq
+        seq = row.record.prev_account_seq
         reply.count += 1
     reply.bytes = <uint8_t *>page
     reply.next_seq = seq

@@ -9,6 +9,7 @@ cdef class Opened:
 
     cdef int lock                # the directory's, its descriptor
     cdef readonly bint test
+    cdef readonly bytes identity  # the file of this name
     cdef Answers answers
     cdef readonly object recovered
 

@@ -95,6 +95,7 @@ cdef int open_journal(
     cdef cc_identity identity
     opened.lock = store_lock(data_dir, &identity)
     opened.test = identity.flags & CC_I_TEST != 0
+    opened.identity = (<char*>&identity)[:sizeof(cc_identity)]
     if clock_path and not opened.test:
         raise EngineError(
             f"{data_dir} was not made with init --test: it runs on real time, not on {clock_path}")

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from ext.atomics cimport bell_ring, fence, load32, load64, sleep_ns, store32
-from ext.journal cimport cc_space, journal_space
+from ext.journal cimport cc_space, journal_space, journal_words
 from ext.records cimport (
     CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_LEDGER,
     CC_TABLE_MEDIUM, CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_TERMINAL, CC_TABLE_UNDO,
@@ -85,9 +85,22 @@ cdef dict stats_of(cc_shared *s, object ledger_sum):
         "space_alarm": c.space_permille >= CC_SPACE_ALARM,
         "checkpoint_age_records": s.decided_seq - load64(&s.checkpoint.complete_seq),
         "checkpoint_error": <int>load32(&s.checkpoint.failed),
+        "segment_error": <int>load32(&s.checkpoint.prepare_failed),
         "memory_locked": bool(s.ring.locked),
         "queue_bytes": s.ring.bytes,
         "ledger_sum": ledger_sum,
+    }
+
+
+cdef str words(uint32_t failed):
+    return (<bytes>journal_words(<int>failed)).decode(errors="replace") if failed else ""
+
+
+cdef dict faults_of(cc_shared *s):
+    return {
+        "checkpoint": words(load32(&s.checkpoint.failed)),
+        "segment": words(load32(&s.checkpoint.prepare_failed)),
+        "space_permille": s.counters.space_permille,
     }
 
 

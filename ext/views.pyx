@@ -9,6 +9,7 @@ from ext.reasons cimport cc_reason_text_of
 from ext.records cimport (
     CC_A_MUST_CHANGE, CC_LIMIT_DEFAULT, CC_T_ACCOUNT, cc_account, cc_money_body, cc_record,
 )
+from ext.views cimport cc_history_row
 from ext.wire_encode cimport wire_status_reason, wire_status_retry_ms
 
 
@@ -86,10 +87,17 @@ cdef dict account_view(const cc_reply *reply):
 
 
 cdef dict history_view(const cc_reply *reply):
-    cdef const cc_record *page = <const cc_record *>reply.bytes
+    cdef const cc_history_row *page = <const cc_history_row *>reply.bytes
     cdef uint32_t i
+    cdef list items = []
+    for i in range(reply.count):
+        item = transaction_view(&page[i].record)
+        item["time_us"] = page[i].time_us
+        item["business_date"] = page[i].business_date
+        item["rule_version"] = page[i].rule_version
+        items.append(item)
     return {
-        "items": [transaction_view(&page[i]) for i in range(reply.count)],
+        "items": items,
         "next_seq": reply.next_seq,
         "as_of_seq": reply.as_of_seq,
     }

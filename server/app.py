@@ -53,6 +53,7 @@ from server.services.staff import StaffService
 from server.services.terminal import TerminalService
 from server.sessions import Sessions
 from server.staff_secrets import StaffSecrets
+from server.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +70,8 @@ _FILES: Final[tuple[FileDescriptor, ...]] = (
     ops_service_pb2.DESCRIPTOR,
     staff_service_pb2.DESCRIPTOR,
 )
-_MESSAGE_MARGIN: Final = 1_024
+_TRANSPORT_TIMES: Final = 4
+"""gRPC itself cuts messages only so far above our bounds: up to there a refusal says its reason."""
 _METADATA_BYTES: Final = 8_192
 _SHAPES: Final = {
     (False, False): "unary",
@@ -180,6 +182,9 @@ class Server:
             initial_password=settings.office.initial_password,
         )
         disable_created_metrics()  # type: ignore[no-untyped-call] # upstream has no types here
+        watch = Watch(engine)
+        watch.start()
+        stack.push_async_callback(watch.stop)
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane))
         sessions = Sessions(clock)
@@ -226,7 +231,7 @@ class Server:
     ) -> grpc.aio.Server:
         settings = self._settings
         limits = settings.limits
-        received = max(limits.message_bytes, limits.batch_message_bytes) + _MESSAGE_MARGIN
+        received = _TRANSPORT_TIMES * max(limits.message_bytes, limits.batch_message_bytes)
         guards = Guards(
             LogGuard(),
             MetricsGuard(metrics, method_shapes()),

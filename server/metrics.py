@@ -90,6 +90,7 @@ METRICS: Final = (
     Row("checkpoint_seq", Kind.GAUGE, "Where the newest checkpoint stands.", "", lambda n: n.head["checkpoint_seq"]),
     Row("checkpoint_age_records", Kind.GAUGE, "Records since the newest checkpoint: what a start replays.", "many times `engine.checkpoint_records`", lambda n: n.stats["checkpoint_age_records"]),
     Row("checkpoint_error", Kind.GAUGE, "Error number of a failed checkpoint; none are written until the next start.", "not 0", lambda n: n.stats["checkpoint_error"]),
+    Row("segment_error", Kind.GAUGE, "Error number of a next journal segment that could not be made ahead.", "not 0: make room before the present one is full", lambda n: n.stats["segment_error"]),
     Row("registry_seq", Kind.GAUGE, "Where the registry stands.", "far behind `campuscard_acknowledged_seq`", lambda n: n.registry_seq),
     Row("registry_up", Kind.GAUGE, "1 while the registry can be used.", "0: papers wait, payments go on", lambda n: n.registry_up),
     Row("rule_version", Kind.GAUGE, "Version of the rules in force.", "", lambda n: n.head["rule_version"]),

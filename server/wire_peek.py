@@ -1,7 +1,7 @@
 """A look at encoded terminal requests without decoding them.
 
-Only for counting calls per terminal and for the echo in a stream's error: a message written in
-another order than protobuf's own encoders write shows nothing here, and is decided all the same.
+Only for counting calls per terminal: a message written in another order than protobuf's own encoders
+write shows nothing here, and is decided all the same.
 """
 
 from __future__ import annotations
@@ -9,18 +9,24 @@ from __future__ import annotations
 from typing import Final
 
 _FIELD_1: Final = 0x0A
-_BY_KEY: Final = "/campuscard.v1.TerminalService/GetTransaction"
+_INSIDE: Final = frozenset(
+    {
+        "/campuscard.v1.TerminalService/GetTransaction",
+        "/campuscard.v1.TerminalService/AuthorizeStream",
+    }
+)
+"""Methods whose requests have the terminal_id inside their first message."""
 
 
 def terminal_of(method: str, message: bytes) -> bytes:
     """Return the terminal_id at the beginning of a request; empty when it is not there.
 
     Args:
-        method: full name; GetTransaction has it inside its key.
+        method: full name.
         message: encoded request.
     """
     inner = first_field(message)
-    return first_field(inner) if method == _BY_KEY else inner
+    return first_field(inner) if method in _INSIDE else inner
 
 
 def first_field(message: bytes) -> bytes:

@@ -116,7 +116,7 @@ app.command(
     "follow",
     help=tr("跟随: 备份与镜像。", "Copy a running journal: backup and mirror."),
     epilog=examples(
-        "campuscard follow --to mirror --identity data/campuscard",
+        "campuscard follow --to mirror",
         "campuscard follow --to mirror --stop-at-head",
     ),
 )(offline.follow)

@@ -231,15 +231,6 @@ def follow(
     stop_at_head: Annotated[
         bool, typer.Option(help=tr("追上即止。", "End when it has caught up."))
     ] = False,
-    identity: Annotated[
-        Path | None,
-        typer.Option(
-            help=tr(
-                "源目录的 campuscard 文件 (新副本)。",
-                "The source's `campuscard` file, for a new copy.",
-            )
-        ),
-    ] = None,
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -262,7 +253,6 @@ def follow(
             result = tool.run(
                 address,
                 to,
-                identity=identity,
                 stop_at_head=stop_at_head,
                 progress=progress,
                 stop=lambda: stopping,
@@ -280,7 +270,6 @@ def follow(
                 "size_bytes": result.size_bytes,
                 "seconds": round(result.seconds, 3),
                 "complete": result.complete,
-                "provisional": result.provisional,
                 "chain": result.chain.hex(),
             }
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from server.interceptors.identity import Admission, IdentityGuard
+    from server.sessions import Session
 
     Handler = grpc.RpcMethodHandler[Any, Any]
     Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
@@ -34,6 +35,10 @@ _SHAPES: Final = {
     (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
     (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
 }
+
+
+UNKNOWN: Final = "/unknown/unknown"
+"""Stands for every method that is not offered."""
 
 
 class Guard(Protocol):
@@ -78,11 +83,12 @@ class Guards(grpc.aio.ServerInterceptor):
         self._limits = limits
         self._unsigned: dict[str, Handler] = {}
         self._signed: dict[str, Handler] = {}
+        self._unknown: Handler = grpc.stream_stream_rpc_method_handler(self._not_offered)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
-        """Return the wrapped handler of a method; None when there is no such method."""
+        """Return the wrapped handler of a method; of one that there is not, one that says so."""
         method = handler_call_details.method
         signed = is_signed(handler_call_details.invocation_metadata)
         handlers = self._signed if signed else self._unsigned
@@ -91,22 +97,24 @@ class Guards(grpc.aio.ServerInterceptor):
             return known
         handler = await continuation(handler_call_details)
         if handler is None:
-            return handler
+            return self._unknown
         handlers[method] = wrapped = self._wrap(method, handler, signed=signed)
         return wrapped
 
     def _wrap(self, method: str, handler: Handler, *, signed: bool) -> Handler:
         attribute, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         inner = getattr(handler, attribute)
-        build: Any = self._generator if inspect.isasyncgenfunction(inner) else self._coroutine
+        coroutine: Any = self._pipeline if handler.request_streaming else self._coroutine
+        build: Any = self._generator if inspect.isasyncgenfunction(inner) else coroutine
         decode = handler.request_deserializer
         if handler.request_streaming:
 
-            def incoming(requests: Any) -> Any:
-                return self._each(method, requests, decode)
+            def incoming(requests: Any, session: Session | None = None) -> Any:
+                return self._each(method, requests, decode, session)
         else:
 
-            def incoming(requests: Any) -> Any:
+            def incoming(requests: Any, session: Session | None = None) -> Any:
+                del session
                 return self._limits.incoming(method, requests, decode)
 
         return make(
@@ -164,11 +172,46 @@ class Guards(grpc.aio.ServerInterceptor):
 
         return call
 
+    def _pipeline(
+        self,
+        method: str,
+        inner: Callable[..., Awaitable[Any]],
+        incoming: Callable[[Any, Session | None], Any],
+        admit: Admission | None,
+    ) -> Callable[..., Awaitable[Any]]:
+        async def call(requests: Any, context: Context) -> Any:
+            async with (
+                self._log.around(method, context),
+                self._metrics.around(method, context),
+                self._errors.around(method, context),
+            ):
+                session = None if admit is None else admit(context)
+                async with self._limits.around(method, context):
+                    return await inner(incoming(requests, session), context)
+
+        return call
+
     async def _each(
-        self, method: str, requests: AsyncIterator[bytes], decode: Decoder
+        self,
+        method: str,
+        requests: AsyncIterator[bytes],
+        decode: Decoder,
+        session: Session | None,
     ) -> AsyncIterator[Any]:
         async for message in requests:
+            if session is not None and session.closed:
+                raise Refusal("SESSION_REQUIRED")
             yield self._limits.incoming(method, message, decode)
+
+    async def _not_offered(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        """Refuse. All such methods are one to the log and the metrics: callers choose the names."""
+        del requests
+        async with (
+            self._log.around(UNKNOWN, context),
+            self._metrics.around(UNKNOWN, context),
+            self._errors.around(UNKNOWN, context),
+        ):
+            raise Refusal("UNIMPLEMENTED")
 
 
 def split_method(method: str) -> tuple[str, str]:

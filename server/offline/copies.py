@@ -30,11 +30,14 @@ class Copy(Protocol):
         """The chain hash of the newest block."""
 
     def append(self, block: bytes) -> None:
-        """Check a block that follows the newest one and write it durably.
+        """Check a block that follows the newest one and write it, durably unless unsynced.
 
         Raises:
             JournalCorrupt: it does not follow, or fails a check.
         """
+
+    def sync(self) -> None:
+        """Make everything written durable."""
 
     def prepare(self) -> bool:
         """Make the next segment when it is time."""
@@ -44,13 +47,17 @@ class Copy(Protocol):
 
 
 @contextmanager
-def open_copy(directory: Path) -> Iterator[Copy]:
+def open_copy(directory: Path, *, unsynced: bool = False) -> Iterator[Copy]:
     """Open a data directory for appending; its lock is held meanwhile.
+
+    Args:
+        directory: the copy.
+        unsynced: nobody relies on it yet: nothing is durable before ``sync``.
 
     Raises:
         DirectoryBusy: another process works on it.
     """
-    with _mirrors.Mirror(str(directory), write=True) as copy:
+    with _mirrors.Mirror(str(directory), write=True, unsynced=unsynced) as copy:
         yield copy
 
 

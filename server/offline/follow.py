@@ -1,12 +1,15 @@
 """campuscard follow: copies a running server's journal, block by block, into a directory.
 
-Every block is checked against the chain before it is written, and written durably before the next
-one is asked for, so that the copy is right whenever it is looked at and goes on where it stopped.
+Every block is checked against the chain before it is written, and is durable before the next one is
+asked for, so that the copy is right whenever it is looked at and goes on where it stopped. Only a
+first copy is made otherwise: under a hidden name, without a sync per block, up to the head the source
+had then; it is synced whole before it gets its name, and before that nobody has been told of it.
 The same command is the backup, the mirror on another machine and the auditor's copy.
 """
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -17,8 +20,9 @@ import grpc
 from campuscard.v1 import ops_service_pb2 as pb
 from campuscard.v1 import ops_service_pb2_grpc as pb_grpc
 from server.offline.copies import make_copy, open_copy
-from server.offline.files import DirectoryError
-from server.offline.identity import NAME, SEGMENT_BYTES, provisional, read
+from server.offline.files import at_rest
+from server.offline.identity import NAME, read, unpack
+from server.offline.restore import refuse_occupied, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,8 +62,6 @@ class FollowResult:
     size_bytes: int
     seconds: float
     chain: bytes
-    provisional: bool
-    """The copy does not know its key yet: `restore` asks for the key file."""
 
     @property
     def complete(self) -> bool:
@@ -80,8 +82,6 @@ def run(
     address: str,
     directory: Path,
     *,
-    identity: Path | None = None,
-    segment_bytes: int = SEGMENT_BYTES,
     stop_at_head: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -92,9 +92,6 @@ def run(
     Args:
         address: HOST:PORT of the server.
         directory: the copy; made when it is new, continued when it is one.
-        identity: the source's identity file, for a new copy. Without it the copy learns its key
-            when it is restored.
-        segment_bytes: size of a new copy's segments, unless the identity says it.
         stop_at_head: end at the head as it stands now; else go on, and come back after breaks.
         progress: called after every message.
         stop: asked after every message, and while nothing comes.
@@ -111,11 +108,13 @@ def run(
     ) as channel:
         stub = pb_grpc.OpsServiceStub(channel)
         head = first_head(stub, address)
-        prepare(directory, head, identity, segment_bytes)
+        copied = Copied(head_seq=head.acknowledged_seq)
+        start = known_seq(directory, head, address)
+        if start is None:
+            first_copy(stub, directory, head, copied, progress=progress, stop=stop)
         with open_copy(directory) as copy:
-            start = copy.last_seq
+            start = start or 0
             check_same_journal(stub, copy, head)
-            copied = Copied(head_seq=head.acknowledged_seq)
             keep_following(
                 stub, copy, copied, stop_at_head=stop_at_head, progress=progress, stop=stop,
                 sleep=sleep,
@@ -129,7 +128,6 @@ def run(
                 size_bytes=copied.size_bytes,
                 seconds=time.monotonic() - began,
                 chain=copy.last_chain,
-                provisional=not read(directory).has_key,
             )
 
 
@@ -157,21 +155,60 @@ def words(error: grpc.RpcError) -> str:
     return f"{code_of(error).name}: {details() if details is not None else error}"
 
 
-def prepare(
-    directory: Path, head: pb.GetHeadResponse, identity: Path | None, segment_bytes: int
-) -> None:
-    """Make a new copy, or see that an old one is of the same kind.
+def known_seq(directory: Path, head: pb.GetHeadResponse, address: str) -> int | None:
+    """See that a directory is a copy of the source's journal; None when it is none yet.
 
     Raises:
-        DirectoryError: the identity given is none, or of a directory of another kind.
+        FollowError: it is a copy of another journal.
+        DirectoryError: it holds something else, or the source sends no identity.
     """
-    if (directory / NAME).exists():
-        known = read(directory)
-    else:
-        known = read(identity) if identity else provisional(head.test, segment_bytes)
-        make_copy(directory, known.pack())
-    if known.test != head.test:
-        raise DirectoryError("a test directory and a real one do not go together")
+    source = unpack(head.identity, f"the answer of {address}")
+    if not (directory / NAME).exists():
+        refuse_occupied(directory)
+        return None
+    mine = read(directory)
+    if mine.uuid != source.uuid:
+        raise FollowError(
+            f"{directory} is a copy of another journal ({mine.uuid.hex()}) than that of {address} "
+            f"({source.uuid.hex()}): follow into another directory"
+        )
+    with open_copy(directory) as copy:
+        return copy.last_seq
+
+
+def first_copy(
+    stub: pb_grpc.OpsServiceStub,
+    directory: Path,
+    head: pb.GetHeadResponse,
+    copied: Copied,
+    *,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> None:
+    """Copy up to the source's head under a hidden name; what came before a failure is kept.
+
+    Raises:
+        FollowError: the call failed for good.
+        JournalCorrupt: what came fails a check.
+    """
+    making = directory.parent / f".{directory.name}.following"
+    with at_rest(making):
+        shutil.rmtree(making, ignore_errors=True)
+    make_copy(making, head.identity)
+    with open_copy(making, unsynced=True) as copy:
+        try:
+            for answer in answers(stub, 1, stop_at_head=True, stop=stop):
+                take(copy, copied, answer)
+                if progress is not None:
+                    progress(copy.last_seq, copied.head_seq)
+        except grpc.RpcError as error:
+            stopped = stop is not None and stop()
+            if not stopped and code_of(error) not in FLEETING:
+                raise FollowError(words(error)) from error
+        finally:
+            copy.sync()
+            making.rename(directory)
+            sync(directory.parent)
 
 
 def check_same_journal(stub: pb_grpc.OpsServiceStub, copy: Copy, head: pb.GetHeadResponse) -> None:
@@ -260,7 +297,7 @@ def answers(
 
 
 def take(copy: Copy, copied: Copied, answer: pb.FollowResponse) -> None:
-    """Check and write the blocks of one message; each is durable before the next."""
+    """Check and write the blocks of one message."""
     for block in answer.blocks:
         copy.append(block)
         copied.blocks += 1

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import secrets
 import struct
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from server.offline.checksums import crc32c
@@ -22,8 +20,6 @@ IDENTITY_MAGIC: Final = int.from_bytes(b"CAMPCID1", "little")
 KEY_MAGIC: Final = int.from_bytes(b"CAMPKEY1", "little")
 TEST: Final = 1
 SEGMENT_BYTES: Final = 256 << 20
-NO_KEY: Final = bytes(16)
-"""Check value of an identity whose key is not known yet."""
 
 _IDENTITY: Final = struct.Struct("<QHHI16sqQ16sB7x56s56s68xI")
 _KEY: Final = struct.Struct("<QB7x32s16s")
@@ -39,7 +35,7 @@ class Identity:
     uuid: bytes = bytes(16)
     created_us: int = 0
     segment_bytes: int = SEGMENT_BYTES
-    key_check: bytes = NO_KEY
+    key_check: bytes = bytes(16)
     key_id: int = 0
     rules: bytes = bytes(56)
     meals: bytes = bytes(56)
@@ -48,11 +44,6 @@ class Identity:
     def test(self) -> bool:
         """Whether it may run on a clock file."""
         return bool(self.flags & TEST)
-
-    @property
-    def has_key(self) -> bool:
-        """Whether it says which key goes with it."""
-        return self.key_check != NO_KEY
 
     def pack(self) -> bytes:
         """Return the file's bytes."""
@@ -72,26 +63,14 @@ class Identity:
         )
         return head[:-4] + crc32c(head[:-4]).to_bytes(4, "little")
 
-    def with_key(self, key_file: Path) -> Identity:
-        """Return the identity bound to a key file.
+    def check_key(self, key_file: Path) -> None:
+        """See that a key file is the one that goes with it.
 
         Raises:
             DirectoryError: no key file, or the key of another directory.
         """
-        key_id, check = read_key(key_file)
-        if self.has_key and self.key_check != check:
+        if read_key(key_file) != (self.key_id, self.key_check):
             raise DirectoryError(f"{key_file} is the key of another data directory")
-        return replace(self, key_check=check, key_id=key_id)
-
-
-def provisional(test: bool, segment_bytes: int) -> Identity:  # noqa: FBT001 - both are needed
-    """Return an identity for a copy whose source's is not at hand; restoring completes it."""
-    return Identity(
-        flags=TEST if test else 0,
-        uuid=secrets.token_bytes(16),
-        created_us=time.time_ns() // 1000,
-        segment_bytes=segment_bytes,
-    )
 
 
 def read(path: Path) -> Identity:

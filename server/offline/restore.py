@@ -75,7 +75,7 @@ def run(
     if target is not None:
         if key_file is None:
             raise DirectoryError("the key file is needed: passwords cannot be checked without it")
-        known = known.with_key(key_file)
+        known.check_key(key_file)
         refuse_occupied(target)
     verdict = verify.run(
         source,

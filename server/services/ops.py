@@ -64,6 +64,7 @@ class OpsService(pb_grpc.OpsServiceServicer):
             chain=head["chain"],
             state_hash=head["state_hash"],
             test=head["test"],
+            identity=self._engine.identity,
         )
 
     async def GetStatus(

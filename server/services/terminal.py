@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError
 
 from campuscard.v1 import terminal_service_pb2 as pb
 from core.ids import is_short_name
-from core.refusals import Refusal, invalid
-from ext.errors import Malformed, Refused
+from core.refusals import invalid
 from ext.wire import METHODS
-from server.errors_map import refusal_of, retry_ms
+from server.interceptors.limits import STREAM_METHOD
+from server.wire_peek import terminal_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from core.ports import Clock
-    from ext.engine import Engine
+    from ext.engine import Engine, Stream
     from server.interceptors.limits import TerminalRates
     from server.projector import Projector
 
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
 SERVICE: Final = "campuscard.v1.TerminalService"
 SKEW_US: Final = 600_000_000
 """A terminal's clock further off than this is flagged: ten minutes."""
-_AUTHORIZE: Final = METHODS["Authorize"]
-_DECISION: Final = 0x0A
-_APPROVED: Final = b"\x08\x01"
-_TERMINAL_SEQ: Final = b"\x18"
 
 
 class TerminalService:
@@ -96,44 +91,41 @@ class TerminalService:
         self._engine.submit_batch(request, future, deadline_ms(context))
         return await future
 
-    async def authorize_stream(
-        self, requests: AsyncIterator[bytes], context: Context
-    ) -> AsyncIterator[bytes]:
-        """Decide a pipeline of authorizations, answered in order; see the proto."""
-        del context
-        answers: asyncio.Queue[_Streamed | None] = asyncio.Queue(self._in_flight)
+    async def authorize_stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        """Decide a pipeline of authorizations, answered in order; see the proto.
 
-        async def take() -> None:
-            try:
-                async for message in requests:
-                    await answers.put(self._submit_streamed(message))
-            finally:
-                await answers.put(None)
-
-        taking = asyncio.create_task(take())
+        While as many as allowed are under way, or the caller does not read, nothing more is taken.
+        """
+        stream = self._engine.stream(self._in_flight, deadline_ms(context))
+        room = asyncio.Event()
+        taking = asyncio.create_task(self._take(requests, stream, room))
+        loop = asyncio.get_running_loop()
         try:
-            while (streamed := await answers.get()) is not None:
-                yield await streamed.answer()
+            while not stream.over:
+                answer = stream.take()
+                if answer is None:
+                    waiting: asyncio.Future[None] = loop.create_future()
+                    stream.wait(waiting)
+                    await waiting
+                    continue
+                room.set()
+                await context.write(answer)
             await taking
         finally:
             taking.cancel()
 
-    def _submit_streamed(self, message: bytes) -> _Streamed:
-        """Submit one message of a stream; what is refused at once is answered in its place."""
+    async def _take(
+        self, requests: AsyncIterator[bytes], stream: Stream, room: asyncio.Event
+    ) -> None:
+        """Queue a stream's messages; what is refused at once is answered in its place."""
         try:
-            request = pb.AuthorizeStreamRequest.FromString(message).authorization
-        except DecodeError:
-            return _Streamed(0, Refusal("REQUEST_MALFORMED"))
-        seq = request.terminal_seq
-        wait_ms = self._rates.take(request.terminal_id.encode("utf-8"))
-        if wait_ms:
-            return _Streamed(seq, Refusal("RATE_LIMITED", retry_after_ms=wait_ms))
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        try:
-            self._engine.submit(_AUTHORIZE, request.SerializeToString(), future)
-        except (Refused, Malformed) as error:
-            return _Streamed(seq, refusal_of(error))
-        return _Streamed(seq, future)
+            async for message in requests:
+                wait_ms = self._rates.take(terminal_of(STREAM_METHOD, message))
+                while not stream.put(message, wait_ms):
+                    room.clear()
+                    await room.wait()
+        finally:
+            stream.end()
 
     async def heartbeat(
         self, request: pb.HeartbeatRequest, context: Context
@@ -156,59 +148,6 @@ class TerminalService:
             clock_skew=skew > SKEW_US,
             batch_no=0 if terminal is None else terminal.batch_no,
         )
-
-
-class _Streamed:
-    """One message of a stream on its way to its answer."""
-
-    __slots__ = ("_outcome", "_terminal_seq")
-
-    def __init__(self, terminal_seq: int, outcome: asyncio.Future[bytes] | Refusal) -> None:
-        self._terminal_seq = terminal_seq
-        self._outcome = outcome
-
-    async def answer(self) -> bytes:
-        """Wait for the decision and write it as the stream's response."""
-        refusal = self._outcome
-        if isinstance(refusal, asyncio.Future):
-            try:
-                return streamed_answer(await refusal, self._terminal_seq)
-            except (Refused, Malformed) as error:
-                refusal = refusal_of(error)
-        error_message = pb.ItemError(
-            reason=refusal.reason.name,
-            retry_after_ms=retry_ms(refusal),
-        )
-        response = pb.AuthorizeStreamResponse(error=error_message, terminal_seq=self._terminal_seq)
-        return response.SerializeToString()
-
-
-def streamed_answer(response: bytes, terminal_seq: int) -> bytes:
-    """Turn an encoded AuthorizeResponse into the AuthorizeStreamResponse of the same decision.
-
-    Field 1 is the decision in both, so an approval only gets the echo behind it; a refusal loses
-    its texts.
-
-    Args:
-        response: from the engine.
-        terminal_seq: to echo, 1 to 65535.
-    """
-    start = 2 if response[1] < 0x80 else 3
-    if response[0] == _DECISION and response[start : start + 2] == _APPROVED:
-        return response + _TERMINAL_SEQ + _varint(terminal_seq)
-    decision = pb.AuthorizeResponse.FromString(response).decision
-    decision.ClearField("refusal")
-    message = pb.AuthorizeStreamResponse(decision=decision, terminal_seq=terminal_seq)
-    return message.SerializeToString()
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def deadline_ms(context: Context) -> int:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from campuscard.v1 import account_service_pb2 as pb
 from campuscard.v1.terminal_service_pb2 import Outcome, TransactionKey, Wallet
-from core.blocks import Block, Header, RecordType
 from core.blocks import Outcome as RecordOutcome
+from core.blocks import RecordType
 from core.catalogue import BY_NUMBER
 from core.plans import Wallet as Side
 from core.refusals import missing
@@ -20,7 +20,7 @@ from server.services import fields
 from server.services.office import page_query
 
 if TYPE_CHECKING:
-    from ext.engine import HistoryReply, Transaction
+    from ext.engine import HistoryItem, HistoryReply
     from server.services.office import Office
 
 _FLAGS: Final = (
@@ -62,10 +62,9 @@ class TransactionPages:
         future: asyncio.Future[HistoryReply] = asyncio.get_running_loop().create_future()
         self._office.engine.history(account.number, int(place or 0), size, future)
         reply = await future
-        headers = await asyncio.to_thread(self._headers, [t["seq"] for t in reply["items"]])
         items = []
-        for item, header in zip(reply["items"], headers, strict=True):
-            message = transaction_message(item, header)
+        for item in reply["items"]:
+            message = transaction_message(item)
             if item["terminal"] and not item["flags"] & _KEY_IS_REQUEST:
                 message.key.CopyFrom(
                     TransactionKey(
@@ -83,25 +82,15 @@ class TransactionPages:
             as_of_seq=reply["as_of_seq"],
         )
 
-    def _headers(self, seqs: list[int]) -> list[Header]:
-        """Return the headers of the blocks these seqs lie in."""
-        headers: list[Header] = []
-        for seq in seqs:
-            if headers and headers[-1].first_seq <= seq <= headers[-1].last_seq:
-                headers.append(headers[-1])
-            else:
-                headers.append(Block(self._office.engine.read_blocks(seq, 1)[0]).header)
-        return headers
 
-
-def transaction_message(item: Transaction, header: Header) -> pb.AccountTransaction:
+def transaction_message(item: HistoryItem) -> pb.AccountTransaction:
     """Write one record of an account's history, without names."""
     record_type = RecordType(item["type"])
     message = pb.AccountTransaction(
         seq=item["seq"],
-        time_us=header.time_us,
-        business_date=header.business_date,
-        rule_version=header.rule_version,
+        time_us=item["time_us"],
+        business_date=item["business_date"],
+        rule_version=item["rule_version"],
         type=record_type.name,
         outcome=_outcome(item["outcome"]),
         reason=BY_NUMBER[item["reason"]].name,
@@ -134,5 +123,5 @@ def _outcome(number: int) -> Outcome.ValueType:
     return Outcome.ValueType(number) if decided else Outcome.OUTCOME_UNSPECIFIED
 
 
-def _is_water(item: Transaction) -> bool:
+def _is_water(item: HistoryItem) -> bool:
     return bool(item["flags"] & 4096)

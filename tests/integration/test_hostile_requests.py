@@ -117,7 +117,7 @@ def test_oversized_messages(campus, head, method):
         assert typed_error(caught.value) == "MESSAGE_TOO_LARGE"
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     with pytest.raises(grpc.RpcError) as caught:
-        send(campus, method, bytes(4 << 20))
+        send(campus, method, bytes(9 << 20))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert head() == before
 
@@ -138,7 +138,7 @@ def test_unknown_methods_and_services(campus):
     for path in ("/campuscard.v1.TerminalService/Nothing", "/no.Such/Thing"):
         with pytest.raises(grpc.RpcError) as caught:
             campus.channel.unary_unary(path)(b"", timeout=CALL_S)
-        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert typed_error(caught.value) == "UNIMPLEMENTED"
 
 
 def test_large_metadata_is_refused(campus):

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import threading
+import time
 from pathlib import Path
 
 import grpc
@@ -10,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from campuscard.v1 import ops_service_pb2 as pb
+from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from core.blocks import Block
 from tests.campus import CALL_S, refusal
 
@@ -23,6 +26,7 @@ def test_the_head_moves_with_every_act(campus):
     assert after.time_us == campus.now_us()
     assert after.test
     assert (len(after.chain), len(after.state_hash)) == (32, 16)
+    assert after.identity == (campus.data / "campuscard").read_bytes()
 
 
 def test_follow_gives_the_whole_chain(campus, pos):
@@ -131,6 +135,78 @@ def test_metrics_have_the_usual_names_from_the_start(campus, pos):
         "campuscard_commit_duration_seconds_count",
     ):
         assert name in values
+
+
+def test_metrics_move(campus):
+    pos = campus.terminal("POS-MOVES")
+    holder = campus.open_account(top_up_fen=100)
+    before = campus.metrics()
+    pos.pay(holder, 1, seq=500)
+    pos.pay(holder, 1, seq=500)
+    pos.pay(holder, 1_000)
+    after = campus.metrics()
+    for name in (
+        "campuscard_acknowledged_seq",
+        "campuscard_decided_seq",
+        "campuscard_block_records_count",
+        "campuscard_block_records_sum",
+        "campuscard_commit_duration_seconds_count",
+        "campuscard_decide_seconds_total",
+        "campuscard_commit_seconds_total",
+        "campuscard_answer_seconds_total",
+        "campuscard_blocks_total",
+        "campuscard_records_total",
+        "campuscard_commands_total",
+        "campuscard_replays_total",
+        'campuscard_declines_total{reason="INSUFFICIENT"}',
+        "campuscard_checkpoint_age_records",
+    ):
+        assert after[name] > before[name], name
+    assert after["campuscard_replays_total"] == before["campuscard_replays_total"] + 1
+    assert before["campuscard_map_used_bytes"] < after["campuscard_map_size_bytes"]
+    campus.ops.Checkpoint(pb.CheckpointRequest(), timeout=CALL_S)
+    assert (
+        campus.metrics()["campuscard_checkpoint_age_records"]
+        < after["campuscard_checkpoint_age_records"]
+    )
+
+
+def test_queue_and_map_move_under_load(campus):
+    pos = campus.terminal("POS-LOAD")
+    before = campus.metrics()["campuscard_map_used_bytes"]
+    seen, over = [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            seen.append(campus.metrics()["campuscard_queue_depth"])
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        ends = time.monotonic() + 20
+        while not any(seen) and time.monotonic() < ends:
+            items = [
+                terminal_pb.AuthorizeItem(
+                    terminal_seq=number,
+                    medium_type=terminal_pb.MEDIUM_TYPE_RFID_CARD,
+                    medium_token=b"none",
+                    amount_fen=1,
+                )
+                for number in range(1, 8_193)
+            ]
+            pos.sign_in()
+            request = terminal_pb.AuthorizeBatchRequest(
+                terminal_id=pos.terminal_id, batch_no=pos.batch_no, items=items
+            )
+            campus.terminals.AuthorizeBatch(request, timeout=CALL_S)
+    finally:
+        over.set()
+        watcher.join()
+    assert any(seen)
+    values = campus.metrics()
+    assert values["campuscard_map_used_bytes"] > before
+    assert values["campuscard_queue_depth"] == 0
+    assert values["campuscard_ledger_sum_fen"] == 0
 
 
 def test_every_metric_of_ours_is_described(campus):

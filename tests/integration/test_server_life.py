@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -14,6 +15,7 @@ from campuscard.v1 import account_service_pb2 as pb
 from campuscard.v1 import ops_service_pb2
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from server.keys import Keyring
+from server.offline.identity import read as read_identity
 from tests.campus import CALL_S, ROOT, Campus, ServerFailedError, refusal
 
 CANARY = "739184"
@@ -140,6 +142,115 @@ def test_a_destroyed_key_erases_its_holder_everywhere(own_campus):
     for path in own_campus.data.rglob("*"):
         if path.is_file():
             assert "王小明".encode() not in path.read_bytes(), path
+
+
+def test_an_erased_holder_stays_erased(own_campus):
+    own_campus.start()
+    holder = own_campus.open_account(name="王小明", class_name="2023级7班")
+    kept = own_campus.open_account(name="留下的人")
+    erase = own_campus.accounts.EraseHolder
+    request = pb.EraseHolderRequest(
+        request_id=own_campus.request_id(), account_no=holder.account_no, reason="毕业"
+    )
+    with pytest.raises(grpc.RpcError) as caught:
+        erase(request, timeout=CALL_S)
+    assert refusal(caught.value)[0] == "STATE_TRANSITION", "a holder of an open account stays"
+    assert holder.read().account.name == "王小明"
+    holder.set_status("CLOSING")
+    holder.set_status("CLOSED")
+    act = erase(request, timeout=CALL_S).act
+    assert holder.read().account.erased
+    assert holder.history()[0].seq < act.seq, "its record stands in the account's history"
+    assert erase(request, timeout=CALL_S).act.replayed
+    again = pb.EraseHolderRequest(request_id=own_campus.request_id(), account_no=holder.account_no)
+    with pytest.raises(grpc.RpcError) as caught:
+        erase(again, timeout=CALL_S)
+    assert refusal(caught.value)[1]["state"] == "ERASED"
+    own_campus.kill9()
+    for path in own_campus.directory.rglob("*"):
+        if path.is_file():
+            assert "王小明".encode() not in path.read_bytes(), path
+    for path in (own_campus.data / "registry").iterdir():
+        path.unlink()
+    own_campus.start()
+    found = holder.read().account
+    assert (found.name, found.class_name, found.erased) == ("", "", True)
+    assert kept.read().account.name == "留下的人"
+
+
+def test_a_crash_between_journal_and_key_still_destroys_it(own_campus):
+    own_campus.start()
+    holder = own_campus.open_account(name="王小明")
+    holder.set_status("CLOSING")
+    holder.set_status("CLOSED")
+    keys = own_campus.data / "keys" / "000000.keys"
+    before = keys.read_bytes()
+    request = pb.EraseHolderRequest(
+        request_id=own_campus.request_id(), account_no=holder.account_no
+    )
+    own_campus.accounts.EraseHolder(request, timeout=CALL_S)
+    own_campus.kill9()
+    # As after a crash before the key was overwritten: the registry had not committed then either.
+    keys.write_bytes(before)
+    for path in (own_campus.data / "registry").iterdir():
+        path.unlink()
+    own_campus.start()
+    assert holder.read().account.erased
+    assert keys.read_bytes() != before
+    assert not Keyring(own_campus.data / "keys").has_key(holder.number)
+
+
+def test_a_segment_that_cannot_be_made_is_told_before_it_is_needed(tmp_path):
+    settings = {"engine": {"segment_bytes": 4 << 20, "journal_bytes_max": 5 << 20}}
+    with Campus(tmp_path / "c", settings=settings) as campus:
+        pos = campus.terminal("POS-07")
+        nobody = terminal_pb.MEDIUM_TYPE_RFID_CARD
+        ends = time.monotonic() + 30
+        while campus.metrics()["campuscard_segment_error"] == 0:
+            assert time.monotonic() < ends
+            items = [
+                terminal_pb.AuthorizeItem(
+                    terminal_seq=next(pos.seqs),
+                    medium_type=nobody,
+                    medium_token=b"none",
+                    amount_fen=1,
+                )
+                for _ in range(4_000)
+            ]
+            campus.terminals.AuthorizeBatch(
+                terminal_pb.AuthorizeBatchRequest(
+                    terminal_id=pos.terminal_id, batch_no=pos.batch_no, items=items
+                ),
+                timeout=CALL_S,
+            )
+        time.sleep(1.5)
+        events = {event.get("event"): event for event in campus.log()}
+        assert "space" in events["journal_segment_failed"]["error"]
+        assert events["journal_segment_failed"]["level"] == "error"
+        assert campus.open_account().number, "it is not needed yet"
+
+
+def test_a_password_of_another_key_is_neither_right_nor_wrong(own_campus):
+    own_campus.start()
+    pos = own_campus.terminal("POS-07")
+    holder = own_campus.open_account(id_number="44070320050812123X", top_up_fen=20_000)
+    own_campus.stop()
+    identity = own_campus.data / "campuscard"
+    identity.write_bytes(replace(read_identity(identity), key_id=2).pack())
+    key_file = own_campus.directory / "campuscard.key"
+    raw = bytearray(key_file.read_bytes())
+    raw[8] = 2
+    key_file.write_bytes(raw)
+    own_campus.start()
+    for _ in range(4):
+        assert pos.pay(holder, 6_000, pin="812123").reason == "PIN_UNVERIFIABLE"
+    assert not holder.read().wallets.pin_locked, "a wrong key must not lock passwords"
+    assert pos.pay(holder, 600).reason == "OK"
+    with pytest.raises(grpc.RpcError) as caught:
+        holder.set_password("812123", CANARY)
+    assert refusal(caught.value)[1]["reason"] == "PIN_UNVERIFIABLE"
+    holder.reset_password("44070320050812123X")
+    assert pos.pay(holder, 6_000, pin="812123").reason == "OK"
 
 
 def test_people_and_secrets_are_in_no_file_and_no_log(own_campus):

@@ -5,6 +5,7 @@ import itertools
 import grpc
 import pytest
 
+from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import terminal_service_pb2 as pb
 from tests.campus import CALL_S, refusal
 
@@ -41,6 +42,35 @@ def test_a_refusal_says_why_in_both_languages(campus, pos):
     assert "9.99" in decision.refusal.text_zh
     assert "9.99" in decision.refusal.text_en
     assert decision.refusal.numbers["availableFen"] == 999
+
+
+def test_refusals_carry_the_figures_of_their_reason(campus):
+    pos = campus.terminal("POS-FIGURES")
+    bath = campus.terminal("BATH-FIGURES", merchant="M-BATH", category="BATH")
+    holder = campus.open_account(top_up_fen=1_000)
+    request = accounts_pb.GrantSubsidyRequest(
+        request_id=campus.request_id(), account_no=holder.account_no, amount_fen=300
+    )
+    campus.accounts.GrantSubsidy(request, timeout=CALL_S)
+    sold = pos.pay(holder, 800)
+    assert (sold.approved_fen, sold.subsidy_fen) == (800, 300)
+    first = pos.refund(sold.seq, 500)
+    assert first.reason == "OK"
+    second = pos.refund(sold.seq, 301)
+    assert second.reason == "REFUND_EXCEEDS_ORIGINAL"
+    assert dict(second.refusal.numbers) == {"askedFen": 301, "refundableFen": 300}
+    assert second.refusal.text_en == "Refund exceeds the original: 3.00 left"
+    pos.refund(sold.seq, 300)
+    third = pos.refund(sold.seq, 1)
+    assert third.refusal.numbers["refundableFen"] == 0
+    assert third.refusal.text_zh == "退款超过原交易: 可退 0.00"
+    wallets = holder.read().wallets
+    assert (wallets.online_fen, wallets.subsidy_fen) == (1_000, 300)
+    short = pos.pay(holder, 2_000)
+    assert short.refusal.numbers["availableFen"] == 1_300
+    hold = bath.hold(holder, 2_000)
+    assert hold.reason == "INSUFFICIENT"
+    assert hold.refusal.numbers["availableFen"] == 1_000, "a bath may not spend SUBSIDY"
 
 
 def test_over_a_limit_the_same_key_is_sent_again_with_the_password(campus, pos):

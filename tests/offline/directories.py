@@ -41,9 +41,9 @@ def write_key(path, check=IDENTITY.key_check):
 class BlockServer(pb_grpc.OpsServiceServicer):
     """Answers GetHead and Follow from a list of blocks, a few at a time."""
 
-    def __init__(self, sealed, *, test=True):
+    def __init__(self, sealed, *, identity=IDENTITY):
         self.sealed = list(sealed)
-        self.test = test
+        self.identity = identity
         self.break_after = 0
         self.hang = False
         self.server = grpc.server(futures.ThreadPoolExecutor(2))
@@ -62,7 +62,7 @@ class BlockServer(pb_grpc.OpsServiceServicer):
         return int.from_bytes(self.sealed[-1][32:40], "little") if self.sealed else 0
 
     def GetHead(self, request, context):  # noqa: N802 - gRPC's name
-        return pb.GetHeadResponse(acknowledged_seq=self.head, test=self.test)
+        return pb.GetHeadResponse(acknowledged_seq=self.head, identity=self.identity.pack())
 
     def Follow(self, request, context):  # noqa: N802 - gRPC's name
         wanted = [b for b in self.sealed if int.from_bytes(b[32:40], "little") >= request.from_seq]

@@ -6,11 +6,13 @@ import json
 import random
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 
 from ext.errors import JournalCorrupt
 from server.offline import dump, follow, restore, verify
+from server.offline.copies import make_copy
 from server.offline.files import DirectoryError, DirectoryInUse
 from server.offline.findings import Difference
 from server.offline.follow import FollowError
@@ -18,7 +20,6 @@ from server.offline.identity import NAME, read
 from tests.model.rig import furnish
 from tests.offline.directories import (
     IDENTITY,
-    SEGMENT_BYTES,
     BlockServer,
     write_directory,
     write_key,
@@ -48,11 +49,6 @@ def restored(*arguments, **options):
 def flipped(block, place):
     """Old versions of LMDB's pages hold a block too: replace it wherever it stands."""
     return block[:place] + bytes([block[place] ^ 1]) + block[place + 1 :]
-
-
-def followed(address, directory, **options):
-    options.setdefault("segment_bytes", SEGMENT_BYTES)
-    return follow.run(address, directory, **options)
 
 
 # ---- verify on files ----
@@ -224,15 +220,15 @@ def test_follow_copies_everything_and_goes_on(sealed, tmp_path):
     copy = tmp_path / "copy"
     told = []
     with BlockServer(sealed[:40]) as source:
-        first = followed(
+        first = follow.run(
             source.address, copy, stop_at_head=True, progress=lambda *p: told.append(p)
         )
         assert (first.from_seq, first.blocks, first.complete) == (0, 40, True)
         assert told[-1] == (source.head, source.head)
         source.sealed = list(sealed)
-        second = followed(source.address, copy, stop_at_head=True)
+        second = follow.run(source.address, copy, stop_at_head=True)
         assert (second.from_seq, second.blocks) == (first.last_seq, len(sealed) - 40)
-        third = followed(source.address, copy, stop_at_head=True)
+        third = follow.run(source.address, copy, stop_at_head=True)
         assert third.blocks == 0
     assert third.chain == sealed[-1][-48:-16]
     assert check(copy).ok
@@ -242,7 +238,7 @@ def test_follow_comes_back_after_a_break(sealed, tmp_path):
     waits = []
     with BlockServer(sealed) as source:
         source.break_after = 2
-        result = followed(
+        result = follow.run(
             source.address, tmp_path / "copy", stop=lambda: bool(waits), sleep=waits.append
         )
     assert waits == [0.2]
@@ -254,7 +250,7 @@ def test_follow_ends_when_told_though_nothing_comes(sealed, tmp_path):
     with BlockServer(sealed[:9]) as source:
         source.hang = True
         heard = []
-        result = followed(
+        result = follow.run(
             source.address,
             tmp_path / "copy",
             progress=lambda *p: heard.append(time.monotonic()),
@@ -270,16 +266,21 @@ def test_follow_refuses_another_journal(sealed, tmp_path):
     for _ in range(80):
         other.buy(1, "SHOP-1")
     with BlockServer(sealed) as source:
-        followed(source.address, tmp_path / "copy", stop_at_head=True)
+        follow.run(source.address, tmp_path / "copy", stop_at_head=True)
         source.sealed = sealed[:10]
         with pytest.raises(FollowError, match="only at"):
-            followed(source.address, tmp_path / "copy", stop_at_head=True)
+            follow.run(source.address, tmp_path / "copy", stop_at_head=True)
         source.sealed = other.sealed
         with pytest.raises(FollowError, match="another"):
-            followed(source.address, tmp_path / "copy", stop_at_head=True)
-        source.sealed, source.test = list(sealed), False
-        with pytest.raises(DirectoryError, match="test directory"):
-            followed(source.address, tmp_path / "copy", stop_at_head=True)
+            follow.run(source.address, tmp_path / "copy", stop_at_head=True)
+        source.sealed, source.identity = list(sealed), replace(IDENTITY, uuid=b"another journal!")
+        with pytest.raises(FollowError, match="copy of another journal"):
+            follow.run(source.address, tmp_path / "copy", stop_at_head=True)
+        # Even before it has a block: whose it is stands in the directory.
+        make_copy(tmp_path / "empty", IDENTITY.pack())
+        with pytest.raises(FollowError, match="copy of another journal"):
+            follow.run(source.address, tmp_path / "empty", stop_at_head=True)
+        assert read(tmp_path / "empty") == IDENTITY
 
 
 def test_follow_writes_nothing_that_fails_a_check(sealed, tmp_path):
@@ -289,7 +290,7 @@ def test_follow_writes_nothing_that_fails_a_check(sealed, tmp_path):
         BlockServer([*sealed[:12], bytes(broken), *sealed[13:]]) as source,
         pytest.raises(JournalCorrupt),
     ):
-        followed(source.address, tmp_path / "copy", stop_at_head=True)
+        follow.run(source.address, tmp_path / "copy", stop_at_head=True)
     verdict = check(tmp_path / "copy")
     assert verdict.ok
     assert verdict.blocks == 12
@@ -298,7 +299,7 @@ def test_follow_writes_nothing_that_fails_a_check(sealed, tmp_path):
 def test_follow_says_when_nobody_answers(tmp_path, monkeypatch):
     monkeypatch.setattr(follow, "CONNECT_S", 0.2)
     with pytest.raises(FollowError, match=r"DEADLINE|UNAVAILABLE"):
-        followed("127.0.0.1:1", tmp_path / "copy", stop_at_head=True)
+        follow.run("127.0.0.1:1", tmp_path / "copy", stop_at_head=True)
     assert not (tmp_path / "copy").exists()
 
 
@@ -307,15 +308,8 @@ def test_follow_says_when_nobody_answers(tmp_path, monkeypatch):
 
 def test_restore_makes_a_directory_to_serve_from(sealed, tmp_path):
     key = write_key(tmp_path / "campus.key")
-    (tmp_path / "campuscard").write_bytes(IDENTITY.pack())
     with BlockServer(sealed) as source:
-        result = followed(
-            source.address,
-            tmp_path / "copy",
-            identity=tmp_path / "campuscard",
-            stop_at_head=True,
-        )
-    assert not result.provisional
+        follow.run(source.address, tmp_path / "copy", stop_at_head=True)
     (tmp_path / "copy" / "keys").mkdir()
     (tmp_path / "copy" / "keys" / "000000.keys").write_bytes(b"holders")
     result = restored(tmp_path / "copy", tmp_path / "new", key_file=key)
@@ -327,13 +321,13 @@ def test_restore_makes_a_directory_to_serve_from(sealed, tmp_path):
     assert check(tmp_path / "new").chain == sealed[-1][-48:-16]
 
 
-def test_a_copy_without_identity_learns_its_key(sealed, tmp_path):
-    key = write_key(tmp_path / "campus.key")
+def test_a_copy_knows_its_key(sealed, tmp_path):
     with BlockServer(sealed) as source:
-        assert followed(source.address, tmp_path / "copy", stop_at_head=True).provisional
-    restored(tmp_path / "copy", tmp_path / "new", key_file=key)
-    assert read(tmp_path / "new").key_check == IDENTITY.key_check
-    assert read(tmp_path / "new").test
+        follow.run(source.address, tmp_path / "copy", stop_at_head=True)
+    other = write_key(tmp_path / "other.key", check=b"another-campuses")
+    with pytest.raises(DirectoryError, match="another data directory"):
+        restored(tmp_path / "copy", tmp_path / "new", key_file=other)
+    assert not (tmp_path / "new").exists()
 
 
 def test_restore_without_a_target_only_checks(original):

@@ -8,7 +8,6 @@ from core.refusals import Refusal
 from server.interceptors.limits import BUCKETS_MAX, TerminalRates
 from server.logs import REDACTED, redact
 from server.services import fields
-from server.services.terminal import streamed_answer
 from server.wire_peek import terminal_of
 
 AUTHORIZE = "/campuscard.v1.TerminalService/Authorize"
@@ -47,30 +46,6 @@ def test_secrets_never_reach_the_log():
     out = redact(None, "info", event)
     assert out["pin"] == REDACTED
     assert out["inner"] == {"id_number": REDACTED, "seq": 1}
-
-
-@pytest.mark.parametrize("seq", [1, 127, 128, 65_535])
-def test_a_unary_answer_becomes_a_streams(seq):
-    approved = pb.AuthorizeResponse(
-        decision=pb.Decision(outcome=pb.OUTCOME_APPROVED, reason="OK", seq=1 << 40, replayed=True)
-    )
-    message = pb.AuthorizeStreamResponse.FromString(
-        streamed_answer(approved.SerializeToString(), seq)
-    )
-    assert message.decision == approved.decision
-    assert message.terminal_seq == seq
-    declined = pb.AuthorizeResponse(
-        decision=pb.Decision(
-            outcome=pb.OUTCOME_DECLINED,
-            reason="INSUFFICIENT",
-            refusal=pb.Refusal(text_zh="余额不足" * 40),
-        )
-    )
-    message = pb.AuthorizeStreamResponse.FromString(
-        streamed_answer(declined.SerializeToString(), seq)
-    )
-    assert message.decision.reason == "INSUFFICIENT"
-    assert not message.decision.HasField("refusal"), "texts are for unary calls"
 
 
 @pytest.mark.parametrize(
