@@ -1,0 +1,69 @@
+"""Files of holders beside the journal: photos and papers, sealed, named by what they are.
+
+``files/AB/CD….sealed`` holds one file sealed under its holder's key; its address is the SHA-256 of the
+sealed bytes, which a document in the journal names. A file is whole and synced before it is named, so
+a document never names one that is not there; one that no document names is left over from an act
+that was refused, and does no harm. With the key of the holder all of its files are unreadable.
+
+**Source:** regulation 三.1(3), 三.4(3), 七.2; PIPL art. 47 (erasure), 51 (encryption).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from server.keys import write_synced
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from server.keys import Keyring
+
+ADDRESS_BYTES: Final = 32
+
+
+class SealedFiles:
+    """The files of one data directory. Safe to use from several threads.
+
+    Args:
+        directory: made when the first file comes, mode 0700.
+        keys: of the holders.
+    """
+
+    def __init__(self, directory: Path, keys: Keyring) -> None:
+        self._directory = directory
+        self._keys = keys
+
+    def put(self, number: int, content: bytes) -> bytes:
+        """Seal and keep a file of holder ``number``; returns its address when it is durable.
+
+        The same content of the same holder has the same address and is kept once.
+
+        Raises:
+            ValueError: the holder's key was destroyed.
+            OSError: it cannot be written.
+        """
+        sealed = self._keys.seal_file(number, content)
+        address = hashlib.sha256(sealed).digest()
+        path = self._path(address)
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_synced(path, sealed)
+        return address
+
+    def get(self, number: int, address: bytes) -> bytes | None:
+        """Return a file's content; None when it is gone, damaged, or its key is destroyed."""
+        try:
+            sealed = self._path(address).read_bytes()
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(sealed).digest() != address:
+            return None
+        return self._keys.unseal_file(number, sealed)
+
+    def _path(self, address: bytes) -> Path:
+        if len(address) != ADDRESS_BYTES:
+            raise ValueError(f"an address has {ADDRESS_BYTES} bytes")
+        name = address.hex()
+        return self._directory / name[:2] / f"{name[2:]}.sealed"
