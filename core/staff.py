@@ -228,13 +228,13 @@ def fail(member: StaffFacts, *, now_us: int, tries: int, lock_seconds: int) -> P
 
 
 def password_fault(password: str, name: str, *, shortest: int) -> str:
-    """Name what is wrong with a new password: TOO_SHORT, TOO_LONG, THE_NAME, ONE_CHARACTER or nothing."""
+    """Name what is wrong with a new password: TOO_SHORT, TOO_LONG, THE_NAME, FEW_CHARACTERS or nothing."""
     folded = password.casefold()
     rules = (
         ("TOO_SHORT", len(password) < shortest),
         ("TOO_LONG", len(password) > PASSWORD_MAX),
         ("THE_NAME", folded.replace(name.casefold(), "").strip() == ""),
-        ("ONE_CHARACTER", len(set(password)) < 3),
+        ("FEW_CHARACTERS", len(set(password)) < 3),
     )
     return next((rule for rule, broken in rules if broken), "")
 

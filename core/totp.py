@@ -39,9 +39,9 @@ def matching_step(secret: bytes, code: str, *, at: int, after: int, around: int)
         after: the newest step whose code was used: it and all before it are no longer good.
         around: how many steps the two clocks may differ.
     """
-    found = 0
+    found, typed = 0, code.encode("utf-8", "replace")
     for step in range(max(at - around, after + 1), at + around + 1):
-        if hmac.compare_digest(code_of(secret, step), code):
+        if hmac.compare_digest(code_of(secret, step).encode("ascii"), typed):
             found = found or step
     return found
 
