@@ -16,7 +16,9 @@ PAGE: Final = 4_096
 BLOCK_OVERHEAD: Final = 192
 """Header and trailer of a journal block, docs/reference/journal-format.md."""
 RECORD: Final = 128
-_FLUSHES_FIELD: Final = 15  # of /sys/dev/block/*/stat: flush requests completed
+_SECTORS_FIELD: Final = 6  # of /sys/dev/block/*/stat: sectors written
+_FLUSHES_FIELD: Final = 15  # flush requests completed
+_SECTOR: Final = 512
 _SEED: Final = 20_261_123
 _MEMORY: Final = {"tmpfs", "ramfs", "devtmpfs"}
 
@@ -58,35 +60,37 @@ class RawFile:
         return took
 
 
-def written_bytes(pid: int | None = None) -> int:
-    """Return what a process has sent towards the disk: ``write_bytes`` of /proc/PID/io.
+class Device:
+    """What the disk below a directory has done so far: bytes written, caches flushed.
 
-    Counted when a page becomes dirty, 4,096 a page; the file system's own journal is not in it.
+    The kernel counts for all processes together, so the least of several slices is what one's own
+    work took. (It counts for each process too, but whole folios at the moment they become dirty:
+    up to two MiB for a page.)
     """
-    path = Path(f"/proc/{pid or 'self'}/io")
-    for line in path.read_text(encoding="ascii").splitlines():
-        if line.startswith("write_bytes:"):
-            return int(line.split()[1])
-    raise OSError(f"{path} has no write_bytes")
-
-
-class Flushes:
-    """Counts the cache flushes of the disk below a directory; of all processes, so take minima."""
 
     def __init__(self, directory: Path) -> None:
         device = directory.stat().st_dev
         at = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
         if (at / "partition").exists():
-            at = at.resolve().parent  # only the whole disk counts them
+            at = at.resolve().parent  # only the whole disk counts flushes
         self._path = at / "stat"
 
-    def count(self) -> int | None:
-        """Return the flushes so far; None where the kernel does not count them."""
+    def counts(self) -> tuple[int, int] | None:
+        """Return bytes and flushes; None where there is no disk or the kernel counts neither."""
         try:
             fields = self._path.read_text(encoding="ascii").split()
         except OSError:
             return None
-        return int(fields[_FLUSHES_FIELD]) if len(fields) > _FLUSHES_FIELD else None
+        if len(fields) <= _FLUSHES_FIELD:
+            return None
+        return int(fields[_SECTORS_FIELD]) * _SECTOR, int(fields[_FLUSHES_FIELD])
+
+    def since(self, before: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Return what has come on top of ``before``."""
+        now = self.counts()
+        if now is None or before is None:
+            return None
+        return now[0] - before[0], now[1] - before[1]
 
 
 def is_disk(directory: Path) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench.disk import Flushes, RawFile, block_bytes, is_disk, written_bytes
+from bench.disk import Device, RawFile, block_bytes, is_disk
 from bench.rows import Row, paired_ratio, percentile, progress
 from bench.workload import Draws, Scale, draws, make_campus, open_campus
 from ext.benchmark import Campus
@@ -54,7 +54,7 @@ def measure(directory: Path, scale: Scale) -> Iterator[Row]:
             drawn = draws(number)
             for size in scale.choose(SIZES, SIZES, (1, 128)):
                 progress(f"engine {number}x{size}")
-                run = Run(campus, raw, drawn, size, Flushes(directory))
+                run = Run(campus, raw, drawn, size, Device(directory))
                 yield row(run.slices(slices, seconds), number, size, durable=is_disk(directory))
             campus.close()
     finally:
@@ -65,13 +65,13 @@ class Run:
     """One size of block on one campus."""
 
     def __init__(
-        self, campus: Campus, raw: RawFile, drawn: Draws, size: int, flushes: Flushes
+        self, campus: Campus, raw: RawFile, drawn: Draws, size: int, device: Device
     ) -> None:
         self._campus = campus
         self._raw = raw
         self._draws = drawn
         self._size = size
-        self._flushes = flushes
+        self._device = device
 
     def slices(self, count: int, seconds: float) -> Slices:
         """Alternate raw and engine ``count`` times, each for about ``seconds``."""
@@ -92,7 +92,7 @@ class Run:
         return found
 
     def _engine_slice(self, found: Slices, blocks: int) -> None:
-        written, flushed = written_bytes(), self._flushes.count()
+        before = self._device.counts()
         phases = self._campus.authorize(
             blocks, self._size, self._draws.accounts, self._draws.terminals, self._draws.amounts
         )
@@ -104,10 +104,10 @@ class Run:
         found.engine.append(done * _NS / sum(took))
         found.block_ns += took
         found.cpu_us += [ns / self._size / 1_000 for ns in cpu]
-        found.written.append((written_bytes() - written) / done)
-        after = self._flushes.count()
-        if after is not None and flushed is not None:
-            found.flushes.append((after - flushed) / blocks)
+        moved = self._device.since(before)
+        if moved is not None:
+            found.written.append(moved[0] / done)
+            found.flushes.append(moved[1] / blocks)
 
 
 def row(found: Slices, accounts: int, size: int, *, durable: bool) -> Row:
@@ -128,7 +128,7 @@ def row(found: Slices, accounts: int, size: int, *, durable: bool) -> Row:
         target=target if left == 1.0 else None,
         ratio_target=None if ratio_target is None else round(ratio_target * left, 4),
         detail={
-            "device_bytes": round(statistics.median(found.written), 1),
+            "device_bytes": round(min(found.written), 1) if found.written else None,
             "cpu_us": round(statistics.median(found.cpu_us), 3),
             "flushes": round(min(found.flushes), 2) if found.flushes else None,
             "slices": len(found.engine),

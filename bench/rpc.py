@@ -17,7 +17,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from bench.disk import RawFile, block_bytes, is_disk, written_bytes
+from bench.disk import Device, RawFile, block_bytes, is_disk
 from bench.requests import Requests, approved_batch, approved_single
 from bench.rows import Row, paired_ratio, percentile, progress
 from bench.serving import CALL_S, Served, serving
@@ -79,7 +79,7 @@ def measure(directory: Path, scale: Scale) -> Iterator[Row]:
             for shape in SHAPES:
                 progress(shape.name)
                 clients = Clients(served, shape, drawn)
-                found = slices(clients, raw, count, seconds)
+                found = slices(clients, raw, Device(directory), count, seconds)
                 clients.close()
                 yield row(found, shape, accounts, durable=is_disk(directory))
     finally:
@@ -136,15 +136,15 @@ class Clients:
             return time.perf_counter() - began, calls, answers
 
 
-def slices(clients: Clients, raw: RawFile, count: int, seconds: float) -> Slices:
+def slices(clients: Clients, raw: RawFile, device: Device, count: int, seconds: float) -> Slices:
     """Alternate calls and raw writes of the blocks that the server made of them."""
     found = Slices()
     calls, raw_blocks = clients.shape.first_calls, 8
     for number in range(count + 1):
         messages = clients.messages(calls)
-        before, written = clients.served.metrics(), written_bytes(clients.served.process.pid)
+        before, moved_before = clients.served.metrics(), device.counts()
         took, call_ns = clients.send(messages)
-        written = written_bytes(clients.served.process.pid) - written
+        moved = device.since(moved_before)
         after = clients.served.metrics()
         blocks = _grown(before, after, "campuscard_blocks_total")
         block = _grown(before, after, "campuscard_records_total") / blocks
@@ -158,7 +158,8 @@ def slices(clients: Clients, raw: RawFile, count: int, seconds: float) -> Slices
         found.raw.append(block * len(raw_ns) * _NS / sum(raw_ns))
         found.call_ns += call_ns
         found.block.append(block)
-        found.written.append(written / done)
+        if moved is not None:
+            found.written.append(moved[0] / done)
     return found
 
 
@@ -181,7 +182,7 @@ def row(found: Slices, shape: Shape, accounts: int, *, durable: bool) -> Row:
         block=round(statistics.median(found.block), 1),
         target=shape.target,
         detail={
-            "device_bytes": round(statistics.median(found.written), 1),
+            "device_bytes": round(min(found.written), 1) if found.written else None,
             "callers": shape.callers,
             "connections": 1,
             "items_per_call": shape.items,

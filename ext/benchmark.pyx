@@ -153,18 +153,25 @@ ctypedef struct cc_run:
     uint64_t at                  # authorizations made so far
 
 
-cdef bint sign_in(cc_shared *s, cc_run *run, uint32_t terminal) noexcept nogil:
-    """A new batch for a terminal, in a block of its own."""
+cdef bint sign_in(cc_shared *s, cc_run *run, uint32_t first, uint32_t last) noexcept nogil:
+    """A new batch for each of some terminals, in a block of its own, or a few."""
     cdef cc_command c
-    memset(&c, 0, sizeof(c))
-    c.op = CC_OP_SIGN_IN
-    terminal_name(terminal, c.terminal_name)
+    cdef uint32_t terminal
     begin(s)
-    memset(&run.reply, 0, sizeof(cc_reply))
-    decide(&s.tables, &s.flight.block, &c, &run.reply)
+    for terminal in range(first, last + 1):
+        if s.flight.block.n + ROOM > s.flight.block.max:
+            commit(s)
+            begin(s)
+        memset(&c, 0, sizeof(c))
+        c.op = CC_OP_SIGN_IN
+        terminal_name(terminal, c.terminal_name)
+        memset(&run.reply, 0, sizeof(cc_reply))
+        decide(&s.tables, &s.flight.block, &c, &run.reply)
+        if run.reply.record.outcome != CC_O_APPROVED:
+            return False
+        run.next_seq[terminal] = 1
     commit(s)
-    run.next_seq[terminal] = 1
-    return run.reply.record.outcome == CC_O_APPROVED
+    return True
 
 
 cdef bint make_commands(
@@ -178,9 +185,11 @@ cdef bint make_commands(
         j = <uint32_t>(run.at % <uint64_t>account.shape[0])
         c = &run.command[i]
         from_terminal = terminal[j]
-        if run.next_seq[from_terminal] == 0 or run.next_seq[from_terminal] > CC_TERMINAL_SEQ_MAX:
-            if not sign_in(s, run, from_terminal):
-                return False
+        if not 0 < from_terminal < s.tables.terminals:
+            return False
+        if run.next_seq[from_terminal] > CC_TERMINAL_SEQ_MAX \
+                and not sign_in(s, run, from_terminal, from_terminal):
+            return False
         memset(c, 0, <size_t>(<uint8_t *>&c.original - <uint8_t *>c))
         c.op = CC_OP_AUTHORIZE
         terminal_name(from_terminal, c.terminal_name)
@@ -297,8 +306,11 @@ cdef class Campus:
         if not 0 < len(accounts) == len(terminals) == len(amounts):
             raise ValueError("as many accounts as terminals as amounts")
         with nogil:
+            if self.run.next_seq[1] == 0:
+                good = sign_in(self.s, &self.run, 1, self.s.tables.terminals - 1)
             for i in range(blocks):
-                good = make_commands(self.s, &self.run, size, accounts, terminals, amounts)
+                good = good and make_commands(
+                    self.s, &self.run, size, accounts, terminals, amounts)
                 if not good:
                     break
                 done = 0
@@ -309,7 +321,7 @@ cdef class Campus:
                     commit_timed(self.s, &seal_ns[i], &append_ns[i])
                 journal_prepare(&self.s.journal)
         if not good:
-            raise ValueError("a terminal could not sign in")
+            raise ValueError("a terminal is not there, or could not sign in")
         return {
             "decide_ns": decide_ns.base, "seal_ns": seal_ns.base, "append_ns": append_ns.base,
             "approved": self.run.approved - before,
