@@ -5,7 +5,7 @@ enum check, the texts of both languages and ``docs/reference/errors.md`` are mad
 A reason with ``status=None`` is an outcome inside an OK reply; one with a status never reached
 the sequencer's decision and travels as a gRPC status with one ``ErrorInfo``.
 
-**Source:** domain.md response codes (ISO 8583 DE39), regulation clauses as given per row.
+**Source:** response codes of ISO 8583 (DE39), regulation clauses as given per row.
 """
 
 from __future__ import annotations

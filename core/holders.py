@@ -2,7 +2,7 @@
 
 Every function decides one act from facts and returns a ``Plan`` or raises ``Refusal``.
 
-**Source:** regulation 一.2, 三.1(1)-(2), 三.5, 四.3; domain.md D15 (staff leaving), D19 (leave).
+**Source:** regulation 一.2, 三.1(1)-(2), 三.5, 四.3; D15 (staff leaving), D19 (leave).
 """
 
 from __future__ import annotations

@@ -7,7 +7,17 @@ from typing import Annotated, Final
 
 import typer
 
-from clients.admin import accounts, demo, local, merchants, offline, operations, payments, terminals
+from clients.admin import (
+    accounts,
+    crash,
+    demo,
+    local,
+    merchants,
+    offline,
+    operations,
+    payments,
+    terminals,
+)
 from clients.admin.console import Exit, Failure, print_json, show_failure, tr
 
 EXIT_CODES: Final = tr(
@@ -139,6 +149,14 @@ app.command(
     help=tr("体检: 本机与数据目录。", "Look at this machine and say what to do."),
     epilog=examples("campuscard doctor", "campuscard doctor --config campus/campuscard.toml"),
 )(local.doctor)
+demo.app.command(
+    "crash",
+    help=tr(
+        "拔掉电源: 交易中 kill -9 服务器, 重启, 核对每一笔已答复的交易。",
+        "Pull the plug: kill -9 the server mid-traffic, restart it, look for every answer given.",
+    ),
+    epilog=examples("campuscard demo crash", "campuscard demo crash --rate 500 --seconds 20"),
+)(crash.crash)
 app.add_typer(
     demo.app,
     name="demo",

@@ -18,7 +18,7 @@ import grpc.aio
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from clients.admin import local, offline
+from clients.admin import local
 from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, failure_of
 from clients.admin.child import ServerProcess, die_with_parent
 from clients.admin.console import (
@@ -40,13 +40,16 @@ from clients.admin.payments import open_store
 from clients.admin.terminals import (
     DEMO_FILES,
     FilesOption,
+    RateOption,
+    SecondsOption,
+    SeedOption,
+    TerminalsOption,
     finish_simulation,
     load_campus,
     run_simulation,
 )
 from clients.campus import FileFormatError
-from clients.terminal import Key, Receipt, connect
-from clients.terminal.link import Answer, Decided, Link, NotYet, Unknown
+from clients.terminal import connect
 from clients.terminal.simulate import Plan
 
 app: Final = typer.Typer(invoke_without_command=True)
@@ -57,9 +60,6 @@ SEGMENT_BYTES: Final = 64 << 20  # a demo's journal grows by about 4 GiB a month
 FAILURES_SHOWN: Final = 20
 ACCOUNT: Final = "202371010101"  # the first student of the files
 KEEP_S: Final = 3_600  # a demo runs for ever: its tills forget what is settled
-ASK_S: Final = 10.0
-ASK_TRIES: Final = 20
-ASK_PAUSE_S: Final = 0.5
 EXTRA: Final = '\n[log]\nformat = "json"\nlevel = "warning"\n'
 
 DirectoryOption = Annotated[
@@ -71,19 +71,10 @@ DirectoryOption = Annotated[
 def demo(
     context: typer.Context,
     directory: DirectoryOption = DIRECTORY,
-    rate: Annotated[
-        float,
-        typer.Option(
-            min=0, help=tr("每秒笔数; 0 = 尽快。", "Taps per second; 0: as fast as possible.")
-        ),
-    ] = 100.0,
-    terminals: Annotated[
-        int, typer.Option(min=1, help=tr("终端数。", "How many terminals."))
-    ] = 300,
-    seconds: Annotated[
-        float, typer.Option(min=0, help=tr("秒; 0 = 直到 Ctrl-C。", "Seconds; 0: until Ctrl-C."))
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help=tr("随机种子。", "Seed of the traffic."))] = 1,
+    rate: RateOption = 100.0,
+    terminals: TerminalsOption = 300,
+    seconds: SecondsOption = 0.0,
+    seed: SeedOption = 1,
     address: Annotated[
         str, typer.Option(help=tr("gRPC 地址; 端口 0 = 任选。", "Where gRPC listens; port 0: any."))
     ] = DEFAULT_ADDRESS,
@@ -188,109 +179,6 @@ def typed_command() -> str:
     with contextlib.suppress(ValueError):
         program = program.absolute().relative_to(Path.cwd())
     return str(program)
-
-
-# -- crash ----------------------------------------------------------------------------------------
-
-
-@app.command(
-    "crash",
-    help=tr(
-        "拔掉电源: 交易中 kill -9 服务器, 重启, 核对每一笔已答复的交易。",
-        "Pull the plug: kill -9 the server mid-traffic, restart it, look for every answer given.",
-    ),
-)
-def crash(
-    directory: DirectoryOption = DIRECTORY,
-    seconds: Annotated[
-        float,
-        typer.Option(min=2, help=tr("秒, 一半时断电。", "Seconds; the plug is pulled halfway.")),
-    ] = 10.0,
-    rate: Annotated[float, typer.Option(min=1)] = 200.0,
-    terminals: Annotated[int, typer.Option(min=1)] = 300,
-    seed: Annotated[int, typer.Option()] = 1,
-    files: FilesOption = DEMO_FILES,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Kill the server mid-traffic, restart it, and check that no answer was lost."""
-    campus = load_campus(files, terminals=terminals)
-    plan = Plan(rate=rate, duration_s=seconds, seed=seed)
-    answered: list[Receipt] = []
-    address = "127.0.0.1:0"
-    with running(directory, files, address=address, metrics=address) as (server, _):
-
-        async def pull_the_plug() -> None:
-            await asyncio.sleep(seconds / 2)
-            server.kill()
-            note(tr("⚡ kill -9, 重启中…", "⚡ kill -9, restarting…"))
-            server.launch()
-            await asyncio.to_thread(server.wait_ready)
-            note(tr("服务器已恢复。", "The server is back."))
-            await server.ended()
-
-        with contextlib.closing(open_store(directory / "terminals.db", keep_s=KEEP_S)) as store:
-            work = run_simulation(
-                server.address,
-                campus,
-                plan,
-                store,
-                quiet=output is Output.JSON,
-                until=pull_the_plug,
-                on_receipt=answered.append,
-            )
-            _, summary = asyncio.run(work)
-        lost = asyncio.run(lost_answers(server.address, answered))
-    kept = [receipt for receipt in answered if receipt.final]
-    if output is Output.TEXT:
-        done(
-            tr(
-                f"断电前后共 {len(kept)} 个答复, 丢失 {len(lost)} 个; 放弃 {summary['given_up']}, "
-                f"冲正确认 {summary['reversals']}",
-                f"{len(kept)} answers before and after the power cut, {len(lost)} lost; "
-                f"{summary['given_up']} given up, {summary['reversals']} reversed",
-            )
-        )
-    if lost or summary["unsettled"]:
-        raise Failure(
-            tr("有答复丢失!", "Answers were lost!"),
-            code=Exit.CHECK_FAILED,
-            step="\n  ".join(lost[:FAILURES_SHOWN]),
-        )
-    verdict = offline.walk(directory / "data", quiet=output is Output.JSON)
-    if output is Output.JSON:
-        fields = {"answers": len(kept), "lost": 0, "traffic": summary}
-        print_json(fields | {"verdict": offline.verdict_fields(verdict)})
-    offline.judge(verdict, show=output is Output.TEXT)
-
-
-async def lost_answers(address: str, answered: list[Receipt]) -> list[str]:
-    """Ask the server for every decision a terminal was told; say which it does not have."""
-    gate = asyncio.Semaphore(64)
-    lost: list[str] = []
-    async with connect(address) as channel:
-        link = Link(channel)
-
-        async def one(receipt: Receipt) -> None:
-            async with gate:
-                answer = await _ask(link, receipt.key)
-            if not isinstance(answer, Decided):
-                lost.append(f"{receipt.key} seq {receipt.seq}: {answer}")
-            elif answer.decision.seq != receipt.seq:
-                lost.append(f"{receipt.key} seq {receipt.seq}: now {answer.decision.seq}")
-
-        await asyncio.gather(*(one(receipt) for receipt in answered if receipt.final))
-    return lost
-
-
-async def _ask(link: Link, key: Key) -> Answer:
-    """Ask until there is an answer that says something."""
-    answer = await link.ask(key, timeout_s=ASK_S)
-    for _ in range(ASK_TRIES):
-        if not isinstance(answer, NotYet | Unknown):
-            break
-        await asyncio.sleep(answer.wait_s if isinstance(answer, NotYet) else ASK_PAUSE_S)
-        answer = await link.ask(key, timeout_s=ASK_S)
-    return answer
 
 
 # -- loading --------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ PAGE: Final = 1000
 
 Progress = Callable[[str, int, int], None]
 Row = TypeVar("Row", Person, MerchantRow, TerminalRow)
+Listed = TypeVar("Listed")
 
 
 class Outcome(StrEnum):
@@ -134,7 +135,12 @@ class Loader:
             self._report.rules_changed = True
 
     async def _load_merchants(self, table: campus.Table[MerchantRow]) -> None:
-        known = {merchant.merchant_id: merchant for merchant in await self._all_merchants()}
+        merchants: list[merchants_pb.Merchant] = await self._all(
+            self._merchants.ListMerchants,
+            merchants_pb.ListMerchantsRequest(),
+            lambda page: page.merchants,
+        )
+        known = {merchant.merchant_id: merchant for merchant in merchants}
 
         async def one(row: MerchantRow) -> Outcome:
             try:
@@ -154,7 +160,12 @@ class Loader:
         await self._rows(table.rows, table.faults, lambda row: row.merchant_id, one)
 
     async def _load_terminals(self, table: campus.Table[TerminalRow]) -> None:
-        known = {terminal.terminal_id: terminal for terminal in await self._all_terminals()}
+        terminals: list[merchants_pb.Terminal] = await self._all(
+            self._merchants.ListTerminals,
+            merchants_pb.ListTerminalsRequest(),
+            lambda page: page.terminals,
+        )
+        known = {terminal.terminal_id: terminal for terminal in terminals}
 
         async def one(row: TerminalRow) -> Outcome:
             there = known.get(row.terminal_id)
@@ -184,7 +195,12 @@ class Loader:
         cards: dict[str, Card] = {}
         if (directory / "cards.csv").exists():
             cards = self._cards(campus.read_cards(directory / "cards.csv"))
-        known = {account.account_no: account for account in await self._all_accounts()}
+        accounts: list[accounts_pb.Account] = await self._all(
+            self._accounts.ListAccounts,
+            accounts_pb.ListAccountsRequest(),
+            lambda page: page.accounts,
+        )
+        known = {account.account_no: account for account in accounts}
 
         async def one(row: Person) -> Outcome:
             return await self._person(row, cards.get(row.account_no), known.get(row.account_no))
@@ -320,32 +336,18 @@ class Loader:
                 await asyncio.sleep(pause.pause_s(at_least_s=found.wait_s or 0.0))
         raise AssertionError  # the loop returns or raises
 
-    async def _all_accounts(self) -> list[accounts_pb.Account]:
-        found: list[accounts_pb.Account] = []
-        request = accounts_pb.ListAccountsRequest(page_size=PAGE)
+    async def _all(
+        self,
+        method: Callable[..., Awaitable[Any]],
+        request: Any,
+        rows: Callable[[Any], Iterable[Listed]],
+    ) -> list[Listed]:
+        """Call a list method page by page; ``rows`` takes them out of an answer."""
+        found: list[Listed] = []
+        request.page_size = PAGE
         while True:
-            page = await self._call(self._accounts.ListAccounts, request)
-            found += page.accounts
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return found
-
-    async def _all_merchants(self) -> list[merchants_pb.Merchant]:
-        found: list[merchants_pb.Merchant] = []
-        request = merchants_pb.ListMerchantsRequest(page_size=PAGE)
-        while True:
-            page = await self._call(self._merchants.ListMerchants, request)
-            found += page.merchants
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return found
-
-    async def _all_terminals(self) -> list[merchants_pb.Terminal]:
-        found: list[merchants_pb.Terminal] = []
-        request = merchants_pb.ListTerminalsRequest(page_size=PAGE)
-        while True:
-            page = await self._call(self._merchants.ListTerminals, request)
-            found += page.terminals
+            page = await self._call(method, request)
+            found += rows(page)
             request.page_token = page.next_page_token
             if not request.page_token:
                 return found

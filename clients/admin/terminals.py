@@ -50,6 +50,17 @@ FilesOption = Annotated[
         help=tr("校园数据文件目录。", "Directory of the campus files."),
     ),
 ]
+RateOption = Annotated[
+    float,
+    typer.Option(
+        min=0, help=tr("每秒笔数; 0 = 尽快。", "Taps per second; 0: as fast as possible.")
+    ),
+]
+TerminalsOption = Annotated[int, typer.Option(min=1, help=tr("终端数。", "How many terminals."))]
+SecondsOption = Annotated[
+    float, typer.Option(min=0, help=tr("秒; 0 = 直到 Ctrl-C。", "Seconds; 0: until Ctrl-C."))
+]
+SeedOption = Annotated[int, typer.Option(help=tr("随机种子。", "Seed of the traffic."))]
 
 
 def _decided(decision: pb.Decision, text: str, response: Any, output: Output) -> None:
@@ -116,19 +127,10 @@ def heartbeat(
     "simulate", help=tr("模拟午餐高峰: 许多终端同时刷卡。", "A lunch rush of many terminals.")
 )
 def simulate(
-    terminals: Annotated[
-        int, typer.Option(min=1, help=tr("终端数。", "How many terminals."))
-    ] = 300,
-    rate: Annotated[
-        float,
-        typer.Option(
-            min=0, help=tr("每秒笔数; 0 = 尽快。", "Taps per second; 0: as fast as possible.")
-        ),
-    ] = 100.0,
-    duration: Annotated[
-        float, typer.Option(min=0, help=tr("秒; 0 = 不停。", "Seconds; 0: until Ctrl-C."))
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help=tr("随机种子。", "Seed of the traffic."))] = 1,
+    terminals: TerminalsOption = 300,
+    rate: RateOption = 100.0,
+    duration: SecondsOption = 0.0,
+    seed: SeedOption = 1,
     files: FilesOption = DEMO_FILES,
     store: Annotated[
         Path | None,

@@ -5,6 +5,7 @@ import re
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 NOTES = re.compile(r"\b(?:" + "|".join(["FIX" + "ME", "TO" + "DO", "XX" + "X"]) + r")\b")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|" + "wo" + r"rk)/\w")
+OUTSIDE = re.compile(r"\b(?:domain|design|style|trust)\.m" + r"d\b|\.\./sha" + "red")
 CODE = {".py", ".pyi", ".pyx", ".pxd", ".h", ".c", ".proto"}
 
 
@@ -23,6 +24,10 @@ def test_no_notes_to_oneself(files, read):
 
 def test_no_machine_paths(files, read):
     assert not hits(files, read, MACHINE_PATH), "this path exists on one machine only"
+
+
+def test_nothing_points_outside_the_checkout(files, read):
+    assert not hits(files, read, OUTSIDE), "say it, or name the clause: the reader has no such file"
 
 
 def hits(files, read, pattern):
