@@ -55,7 +55,13 @@ class RecordType(IntEnum):
     CATEGORY = 68
     RULES = 69
     MEALS = 70
+    SCHEDULED = 71
+    UNSCHEDULED = 72
     DOCUMENT = 96
+
+
+DUE: Final = 32_768
+"""``CC_F_DUE``: no command behind the record, its time had come."""
 
 
 class Outcome(IntEnum):

@@ -78,12 +78,13 @@ MUST_CHANGE: Final = 1
 KEYPAD: Final = 1
 """Terminal flag: it has a keypad."""
 
-_ACCOUNT: Final = struct.Struct("<16s8sIIIBBBBBB14x")
-_MEDIUM: Final = struct.Struct("<16sBBBxH34x")
+_ACCOUNT: Final = struct.Struct("<16s8sIIIBBBBBBH12x")
+_MEDIUM: Final = struct.Struct("<16sBBBxHH32x")
 _MERCHANT: Final = struct.Struct("<BBB53x")
 _TERMINAL: Final = struct.Struct("<16sIBB34x")
 _RULES: Final = struct.Struct("<10Ii2B10x")
 _MEALS: Final = struct.Struct("<B3x16HI16x")
+_SCHEDULED: Final = struct.Struct("<IHHBBBBBx42s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,8 @@ class AccountBody:
     pin_version: int = 0
     pin_fails: int = 0
     event: int = 0
+    changes: int = 0
+    """How often the status was set, modulo 65,536; the engine's."""
 
     def pack(self) -> bytes:
         """Return the 56 bytes of an effect's body; password fields are the engine's."""
@@ -113,13 +116,14 @@ class AccountBody:
             0,
             self.kind,
             self.event,
+            self.changes,
         )
 
     @classmethod
     def unpack(cls, body: bytes) -> AccountBody:
         """Read the 56 bytes of a record; the password's tag and salt are left out."""
         fields = _ACCOUNT.unpack(body)
-        _, _, version, day, meal, status, flags, fails, _, kind, event = fields
+        _, _, version, day, meal, status, flags, fails, _, kind, event, changes = fields
         return cls(
             status=status,
             kind=kind,
@@ -129,6 +133,7 @@ class AccountBody:
             pin_version=version,
             pin_fails=fails,
             event=event,
+            changes=changes,
         )
 
 
@@ -141,16 +146,18 @@ class MediumBody:
     flags: int = 0
     event: int = 0
     expires_day: int = 0
+    changes: int = 0
+    """How often FROZEN was set or cleared, modulo 65,536; the engine's."""
 
     def pack(self) -> bytes:
         """Return the 56 bytes of an effect's body."""
-        return _MEDIUM.pack(self.key, self.state, self.flags, self.event, self.expires_day)
+        papers = (self.state, self.flags, self.event, self.expires_day, self.changes)
+        return _MEDIUM.pack(self.key, *papers)
 
     @classmethod
     def unpack(cls, body: bytes) -> MediumBody:
         """Read the 56 bytes of a record."""
-        key, state, flags, event, expires_day = _MEDIUM.unpack(body)
-        return cls(key=key, state=state, flags=flags, event=event, expires_day=expires_day)
+        return cls(**dict(zip(cls.__dataclass_fields__, _MEDIUM.unpack(body), strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +242,47 @@ class RulesBody:
         """Read the 56 bytes of a record."""
         values = _RULES.unpack(body)
         return cls(**dict(zip(cls.__dataclass_fields__, values, strict=True)))
+
+
+class RulesField(IntFlag):
+    """Fields of the rules as a scheduled change names them; 0 makes a new version only."""
+
+    DAY_LIMIT = 1
+    MEAL_LIMIT = 2
+    DAY_CEILING = 4
+    MEAL_CEILING = 8
+    HOLD_SECONDS = 16
+    WATER_HOLD_SECONDS = 32
+    LATE_CAPTURE_SECONDS = 64
+    WATER_TAP = 128
+    WATER_CAP = 256
+    UTC_OFFSET_SECONDS = 512
+    PIN_MAX = 1024
+    MEAL_SCOPE = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledBody:
+    """An effect that waits for its time, or will not happen (``cc_scheduled_body``).
+
+    ``kind`` is an ``EffectKind``, ``mask`` a ``RulesField`` or ``MediumFlag``; ``values`` are 42
+    bytes as the journal's format says.
+    """
+
+    due_s: int
+    mask: int
+    changes: int
+    kind: int
+    event: int
+    expect: int
+    expect_status: int
+    expect_flags: int
+    values: bytes
+
+    @classmethod
+    def unpack(cls, body: bytes) -> ScheduledBody:
+        """Read the 56 bytes of a record."""
+        return cls(**dict(zip(cls.__dataclass_fields__, _SCHEDULED.unpack(body), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

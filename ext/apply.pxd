@@ -11,18 +11,19 @@ from ext.holds cimport hold_close, hold_expire, hold_grey, hold_open
 from ext.keys cimport apply_keys, clear_batch
 from ext.records cimport (
     CC_F_COUNTS_DAY, CC_F_COUNTS_MEAL, CC_F_DUE, CC_F_WATER, CC_O_APPROVED, CC_O_EFFECT,
-    CC_TABLE_CATEGORY, CC_TABLE_REQUEST, CC_TABLE_RULES, CC_T_ACCOUNT, CC_T_ADJUST, CC_T_CAPTURE,
-    CC_T_CATEGORY, CC_T_DOCUMENT, CC_T_HOLD, CC_T_HOLD_EXPIRED, CC_T_HOLD_GREY,
+    CC_TABLE_CATEGORY, CC_TABLE_REQUEST, CC_TABLE_RULES, CC_T_ACCOUNT, CC_T_ADJUST,
+    CC_T_CAPTURE, CC_T_CATEGORY, CC_T_DOCUMENT, CC_T_HOLD, CC_T_HOLD_EXPIRED, CC_T_HOLD_GREY,
     CC_T_HOLD_RETIRED, CC_T_MEALS, CC_T_MEDIUM, CC_T_MERCHANT, CC_T_PURCHASE, CC_T_REFUND,
-    CC_T_RELEASE, CC_T_REVERSAL, CC_T_RULES, CC_T_SIGN_IN, CC_T_SIGN_OFF, CC_T_TERMINAL,
-    CC_W_MERCHANT, CC_W_ONLINE, CC_W_SUBSIDY, CC_W_WATER, cc_account, cc_account_body,
-    cc_account_cold, cc_hold, cc_meals_body, cc_medium, cc_merchant, cc_money_body, cc_record,
-    cc_request, cc_rules_body, cc_terminal, cc_undo,
+    CC_T_RELEASE, CC_T_REVERSAL, CC_T_RULES, CC_T_SCHEDULED, CC_T_SIGN_IN, CC_T_SIGN_OFF,
+    CC_T_TERMINAL, CC_T_UNSCHEDULED, CC_W_MERCHANT, CC_W_ONLINE, CC_W_SUBSIDY, CC_W_WATER,
+    cc_account, cc_account_body, cc_account_cold, cc_hold, cc_meals_body, cc_medium,
+    cc_merchant, cc_money_body, cc_record, cc_request, cc_rules_body, cc_terminal, cc_undo,
 )
 from ext.rows cimport (
     drop, find16, find8, put16, put8, touch_account, touch_cold, touch_ledger, touch_medium,
     touch_merchant, touch_terminal, touch_undo, weigh_fixed,
 )
+from ext.schedules cimport schedule_close, schedule_open
 from ext.tables cimport cc_tables
 
 
@@ -168,6 +169,7 @@ cdef inline void apply_account(cc_tables *t, const cc_record *r) noexcept nogil:
     memcpy(c.pin_tag, b.pin_tag, 16)
     memcpy(c.pin_salt, b.pin_salt, 8)
     c.pin_version, c.pin_kid, c.kind = b.pin_version, b.pin_kid, b.kind
+    c.changes = b.changes
     if r.account >= t.accounts:
         t.accounts = r.account + 1
 
@@ -177,7 +179,7 @@ cdef inline void apply_medium(cc_tables *t, const cc_record *r) noexcept nogil:
     memcpy(m.key, r.body.medium_row.key, 16)
     m.account = r.account
     m.state, m.flags = r.body.medium_row.state, r.body.medium_row.flags
-    m.expires_day = r.body.medium_row.expires_day
+    m.expires_day, m.changes = r.body.medium_row.expires_day, r.body.medium_row.changes
     put16(&t.medium_index, <const uint8_t *>t.medium, sizeof(cc_medium), m.key, r.medium)
     touch_account(t, r.account).last_seq = r.seq
     if r.medium >= t.media:
@@ -228,6 +230,16 @@ cdef inline void apply_rules(cc_tables *t, const cc_record *r) noexcept nogil:
     t.dirty[CC_TABLE_RULES][2] = 1
 
 
+cdef inline void apply_schedule(cc_tables *t, const cc_record *r) noexcept nogil:
+    """An effect waits from now on, or no longer."""
+    if r.type == CC_T_SCHEDULED:
+        schedule_open(t, r)
+    else:
+        schedule_close(t, r.original_seq)
+    if r.account != 0:
+        touch_account(t, r.account).last_seq = r.seq
+
+
 cdef inline void apply_document(cc_tables *t, const cc_record *r) noexcept nogil:
     """The request_id of the command; rows are reused in a circle once they have left the window."""
     cdef const uint8_t *id = r.body.document.request_id
@@ -255,7 +267,11 @@ cdef inline void apply_record(cc_tables *t, const cc_record *r) noexcept nogil:
     """Change the tables as the record says. Every type there is has its branch."""
     if r.type < CC_T_ACCOUNT:
         apply_tap(t, r)
-    elif r.type == CC_T_DOCUMENT:
+        t.applied_seq = r.seq
+        return
+    if r.flags & CC_F_DUE:
+        schedule_close(t, r.original_seq)
+    if r.type == CC_T_DOCUMENT:
         apply_document(t, r)
     elif r.type == CC_T_ACCOUNT:
         apply_account(t, r)
@@ -267,6 +283,8 @@ cdef inline void apply_record(cc_tables *t, const cc_record *r) noexcept nogil:
         apply_terminal(t, r)
     elif r.type == CC_T_CATEGORY:
         apply_category(t, r)
+    elif r.type == CC_T_SCHEDULED or r.type == CC_T_UNSCHEDULED:
+        apply_schedule(t, r)
     else:
         apply_rules(t, r)
     t.applied_seq = r.seq
@@ -276,5 +294,5 @@ cdef inline bint known_type(uint8_t type) noexcept nogil:
     """Whether this build can apply a record; an unknown one halts recovery."""
     return (
         CC_T_PURCHASE <= type <= 13 or 32 <= type <= CC_T_ADJUST
-        or CC_T_ACCOUNT <= type <= CC_T_MEALS or type == CC_T_DOCUMENT
+        or CC_T_ACCOUNT <= type <= CC_T_UNSCHEDULED or type == CC_T_DOCUMENT
     )

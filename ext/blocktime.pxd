@@ -10,7 +10,7 @@ from ext.tables cimport cc_block, cc_tables
 cdef void begin_block(cc_tables *t, cc_block *b, int64_t now_us) noexcept nogil
 # Brings the new images of the touched rows into the state hash.
 cdef void end_block(cc_tables *t, cc_block *b) noexcept nogil
-# When the next hold waits for its time, microseconds; INT64_MAX none.
+# When the next hold or scheduled effect waits for its time, microseconds; INT64_MAX none.
 cdef int64_t next_due_us(const cc_tables *t) noexcept nogil
 
 cdef void replay_begin(cc_tables *t, const cc_block_header *head) noexcept nogil

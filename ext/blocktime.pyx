@@ -4,17 +4,18 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from ext.apply cimport apply_record
-from ext.holds cimport due_pop, due_push, due_stands, find_hold
+from ext.due_effects cimport carry_out
+from ext.dues cimport due_pop, due_push, due_stands, find_hold, find_scheduled
 from ext.limits cimport SECONDS_A_DAY, local_seconds, meal_key_at
 from ext.records cimport (
     CC_DUE_MAX, CC_F_DUE, CC_F_WATER, CC_HS_EXPIRED, CC_HS_FREE, CC_HS_GREY, CC_O_EFFECT,
     CC_PARTS_MAX, CC_T_ACCOUNT, CC_T_HOLD, CC_T_HOLD_EXPIRED, CC_T_HOLD_GREY, CC_T_HOLD_RETIRED,
     cc_account,
-    cc_block_header, cc_hold, cc_medium, cc_record, cc_request, cc_terminal,
+    cc_block_header, cc_hold, cc_medium, cc_record, cc_request, cc_scheduled, cc_terminal,
 )
 from ext.reserve cimport give_back, hold_flags
 from ext.rows cimport next_stamp, put16, put8, touched_in
-from ext.tables cimport cc_block, cc_tables
+from ext.tables cimport CC_DUE_HOLD, CC_DUE_SCHEDULED, cc_block, cc_tables
 
 
 cdef void set_time(cc_tables *t, int64_t time_us) noexcept nogil:
@@ -63,16 +64,23 @@ cdef void due_record(cc_tables *t, cc_block *b, const cc_hold *h) noexcept nogil
 
 
 cdef void take_due(cc_tables *t, cc_block *b) noexcept nogil:
+    """What is due becomes records, earliest first; behind a change of rules the block ends."""
     cdef uint32_t taken = 0
+    cdef cc_scheduled waits
     cdef uint32_t room = b.max - CC_PARTS_MAX if b.max > CC_PARTS_MAX else 0
-    while t.dues != 0 and taken < CC_DUE_MAX and b.n < room:
+    while t.dues != 0 and taken < CC_DUE_MAX and b.n < room \
+            and t.rule_version == b.head.rule_version:
         if not due_stands(t, &t.due[0]):
             due_pop(t)
             continue
         if t.due[0].due_s * 1000000 > t.time_us:
             return
-        due_record(t, b, &t.hold[find_hold(t, t.due[0].seq)])
-        # Applying may have pushed the hold's next deadline: the item taken is the stale one now.
+        # Applying may push the hold's next deadline: the item taken is the stale one then.
+        if t.due[0].what == CC_DUE_SCHEDULED:
+            waits = t.scheduled[find_scheduled(t, t.due[0].seq)]
+            carry_out(t, b, &waits)
+        else:
+            due_record(t, b, &t.hold[find_hold(t, t.due[0].seq)])
         taken += 1
 
 
@@ -134,7 +142,19 @@ cdef void index_holds(cc_tables *t) noexcept nogil:
             continue
         put8(&t.hold_index, t.hold[row].seq, row)
         if t.hold[row].state != CC_HS_GREY:
-            due_push(t, t.hold[row].due_s, t.hold[row].seq)
+            due_push(t, CC_DUE_HOLD, t.hold[row].due_s, t.hold[row].seq)
+
+
+cdef void index_schedules(cc_tables *t) noexcept nogil:
+    cdef uint32_t row
+    t.schedule_free = 0
+    for row in range(1, t.schedules):
+        if t.scheduled[row].seq == 0:
+            t.schedule_stack[t.schedule_free] = row
+            t.schedule_free += 1
+            continue
+        put8(&t.schedule_index, t.scheduled[row].seq, row)
+        due_push(t, CC_DUE_SCHEDULED, t.scheduled[row].body.due_s, t.scheduled[row].seq)
 
 
 cdef void index_rebuild(cc_tables *t) noexcept nogil:
@@ -161,3 +181,4 @@ cdef void index_rebuild(cc_tables *t) noexcept nogil:
                 t.request[row].id, row,
             )
     index_holds(t)
+    index_schedules(t)

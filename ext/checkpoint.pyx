@@ -15,9 +15,9 @@ from ext.journal cimport journal_prepare
 from ext.pages cimport (
     cc_page, counts_take, page_copy, page_count, page_rows, page_seal, page_take_dirty,
 )
-from ext.records cimport CC_TABLE_ACCOUNT, CC_TABLE_LEDGER, CC_TABLE_REQUEST, CC_TABLE_RULES
+from ext.records cimport CC_TABLE_ACCOUNT, CC_TABLE_LEDGER, CC_TABLE_RULES
 from ext.state cimport cc_state_meta, state_close, state_put_meta, state_put_pages
-from ext.tables cimport cc_tables
+from ext.tables cimport CC_TABLE_COUNT, cc_tables
 
 cdef enum:
     PAUSE_MAX_NS = 20000000      # between chunks, so that the journal's syncs find the disk free
@@ -85,7 +85,7 @@ cdef void checkpoint_copy(cc_checkpoint *cp, cc_tables *t) noexcept nogil:
     cdef int64_t began = monotonic_ns()
     chunk.n = 0
     chunk.seq = t.applied_seq
-    while cp.table <= CC_TABLE_REQUEST and chunk.n < CC_CHUNK_PAGES and looked < CC_CHUNK_SCAN:
+    while cp.table < CC_TABLE_COUNT and chunk.n < CC_CHUNK_PAGES and looked < CC_CHUNK_SCAN:
         if not in_pages(cp.table) or cp.page_at >= page_count(t, cp.table):
             cp.table += 1
             cp.page_at = 0
@@ -97,7 +97,7 @@ cdef void checkpoint_copy(cc_checkpoint *cp, cc_tables *t) noexcept nogil:
             chunk.key[chunk.n] = <uint64_t>cp.table << 32 | cp.page_at
             chunk.n += 1
         cp.page_at += 1
-    chunk.last = cp.table > CC_TABLE_REQUEST
+    chunk.last = cp.table >= CC_TABLE_COUNT
     cp.copying = not chunk.last
     if chunk.n != 0 or chunk.last:
         cp.meta.newest_seq = t.applied_seq

@@ -35,9 +35,11 @@ enum {
 enum { CC_EF_NONE = 0, CC_EF_ACCOUNT_OPEN = 1, CC_EF_ACCOUNT_STATUS = 2, CC_EF_ACCOUNT_LIMITS = 3,
        CC_EF_PIN_SET = 4, CC_EF_PIN_RESET = 5, CC_EF_MEDIUM_BIND = 6, CC_EF_MEDIUM_STATE = 7,
        CC_EF_MERCHANT = 8, CC_EF_TERMINAL = 9, CC_EF_CATEGORY = 10, CC_EF_RULES = 11,
-       CC_EF_MEALS = 12, CC_EF_TOP_UP = 13, CC_EF_SUBSIDY = 14, CC_EF_ADJUST = 15 };
+       CC_EF_MEALS = 12, CC_EF_TOP_UP = 13, CC_EF_SUBSIDY = 14, CC_EF_ADJUST = 15,
+       CC_EF_CANCEL = 16 };
 
-enum { CC_X_ANY = 0, CC_X_STATUS = 1, CC_X_LAST_SEQ = 2, CC_X_ROW_FREE = 4 }; /* expectations */
+/* Expectations. UNCHANGED: of a scheduled effect, nobody has set status or FROZEN since. */
+enum { CC_X_ANY = 0, CC_X_STATUS = 1, CC_X_LAST_SEQ = 2, CC_X_ROW_FREE = 4, CC_X_UNCHANGED = 8 };
 
 typedef struct {
     uint8_t kind;              /* CC_EF_* */
@@ -52,6 +54,9 @@ typedef struct {
     uint8_t pin[CC_PIN_MAX];
     uint8_t spare2;
     uint64_t expect_last_seq;
+    uint64_t scheduled_seq;    /* CANCEL: which */
+    uint32_t due_s;            /* not 0: it waits until then; see cc_scheduled_body */
+    uint16_t mask, spare3;
     int64_t amount;            /* funds */
     uint8_t body[56];          /* the after-image's own bytes for the kind */
 } cc_effect;

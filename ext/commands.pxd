@@ -55,12 +55,14 @@ cdef extern from "commands.h" nogil:
         CC_EF_TOP_UP
         CC_EF_SUBSIDY
         CC_EF_ADJUST
+        CC_EF_CANCEL
 
     enum:
         CC_X_ANY
         CC_X_STATUS
         CC_X_LAST_SEQ
         CC_X_ROW_FREE
+        CC_X_UNCHANGED
 
     ctypedef struct cc_effect:
         uint8_t kind
@@ -75,6 +77,9 @@ cdef extern from "commands.h" nogil:
         uint8_t pin[CC_PIN_MAX]
         uint8_t spare2
         uint64_t expect_last_seq
+        uint64_t scheduled_seq
+        uint32_t due_s
+        uint16_t mask, spare3
         int64_t amount
         uint8_t body[56]
 

@@ -6,7 +6,7 @@ from ext.tables cimport cc_tables
 
 
 ctypedef struct cc_bounds:
-    uint32_t accounts, media, merchants, terminals, holds, undos, requests
+    uint32_t accounts, media, merchants, terminals, holds, undos, requests, schedules
 
 
 cdef int tables_open(cc_tables *t, const cc_bounds *bounds) except -1

@@ -9,9 +9,9 @@ from libc.string cimport memset
 
 from ext.records cimport (
     CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_MEDIUM,
-    CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_TERMINAL, CC_TABLE_UNDO, CC_TERMINAL_SEQ_MAX,
-    CC_BLOCK_MAX, cc_account, cc_account_cold, cc_hold, cc_key, cc_medium, cc_merchant,
-    cc_request, cc_terminal, cc_undo,
+    CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_SCHEDULED, CC_TABLE_TERMINAL, CC_TABLE_UNDO,
+    CC_TERMINAL_SEQ_MAX, CC_BLOCK_MAX, cc_account, cc_account_cold, cc_hold, cc_key, cc_medium,
+    cc_merchant, cc_request, cc_scheduled, cc_terminal, cc_undo,
 )
 from ext.tables cimport CC_OLD_BATCHES, CC_TABLE_COUNT, cc_due, cc_index, cc_tables
 
@@ -87,6 +87,8 @@ cdef size_t row_bytes(const cc_tables *t, int table) noexcept nogil:
         return (<size_t>t.undos_max + 1) * sizeof(cc_undo)
     if table == CC_TABLE_REQUEST:
         return (<size_t>t.requests_max + 1) * sizeof(cc_request)
+    if table == CC_TABLE_SCHEDULED:
+        return (<size_t>t.schedules_max + 1) * sizeof(cc_scheduled)
     if table == CC_TABLE_KEYS:
         return (<size_t>t.terminals_max + 1) * 2 * (CC_TERMINAL_SEQ_MAX + 1) * sizeof(cc_key)
     return 0
@@ -108,9 +110,16 @@ cdef size_t dirty_bytes(const cc_tables *t, int table) noexcept nogil:
         return <size_t>t.undos_max + 1
     if table == CC_TABLE_REQUEST:
         return <size_t>t.requests_max + 1
+    if table == CC_TABLE_SCHEDULED:
+        return <size_t>t.schedules_max + 1
     if table == CC_TABLE_KEYS:
         return (<size_t>t.terminals_max + 1) * 2 * (CC_TERMINAL_SEQ_MAX + 1) // KEYS_PER_DIRTY
     return 64
+
+
+cdef size_t due_bytes(const cc_tables *t) noexcept nogil:
+    """Twice what can wait at once: stale items go when the list is full."""
+    return (<size_t>t.holds_max + t.schedules_max + 1) * 2 * sizeof(cc_due)
 
 
 cdef void *map_rows(cc_tables *t, int table) except NULL:
@@ -128,8 +137,9 @@ cdef int tables_open(cc_tables *t, const cc_bounds *bounds) except -1:
     t.accounts_max, t.media_max = bounds.accounts, bounds.media
     t.merchants_max, t.terminals_max = bounds.merchants, bounds.terminals
     t.holds_max, t.undos_max, t.requests_max = bounds.holds, bounds.undos, bounds.requests
+    t.schedules_max = bounds.schedules
     t.accounts = t.media = t.merchants = t.terminals = t.holds = t.undos = 1
-    t.requests = t.request_next = 1
+    t.requests = t.request_next = t.schedules = 1
     t.account = <cc_account *>map_rows(t, CC_TABLE_ACCOUNT)
     t.cold = <cc_account_cold *>map_rows(t, CC_TABLE_COLD)
     t.medium = <cc_medium *>map_rows(t, CC_TABLE_MEDIUM)
@@ -138,6 +148,7 @@ cdef int tables_open(cc_tables *t, const cc_bounds *bounds) except -1:
     t.hold = <cc_hold *>map_rows(t, CC_TABLE_HOLD)
     t.undo = <cc_undo *>map_rows(t, CC_TABLE_UNDO)
     t.request = <cc_request *>map_rows(t, CC_TABLE_REQUEST)
+    t.scheduled = <cc_scheduled *>map_rows(t, CC_TABLE_SCHEDULED)
     t.keys = <cc_key *>map_rows(t, CC_TABLE_KEYS)
     for table in range(1, CC_TABLE_COUNT):
         t.dirty[table] = <uint8_t *>map_zero(dirty_bytes(t, table))
@@ -146,8 +157,10 @@ cdef int tables_open(cc_tables *t, const cc_bounds *bounds) except -1:
     index_open(&t.hold_index, t.holds_max + 1)
     index_open(&t.undo_index, t.undos_max + 1)
     index_open(&t.request_index, t.requests_max + 1)
+    index_open(&t.schedule_index, t.schedules_max + 1)
     t.hold_stack = <uint32_t *>map_zero((<size_t>t.holds_max + 1) * sizeof(uint32_t))
-    t.due = <cc_due *>map_zero((<size_t>t.holds_max + 1) * 2 * sizeof(cc_due))
+    t.schedule_stack = <uint32_t *>map_zero((<size_t>t.schedules_max + 1) * sizeof(uint32_t))
+    t.due = <cc_due *>map_zero(due_bytes(t))
     t.touched_max = CC_BLOCK_MAX * TOUCHED_PER_RECORD
     t.touched = <uint64_t *>map_zero(<size_t>t.touched_max * sizeof(uint64_t))
     t.stamp = 1
@@ -171,6 +184,7 @@ cdef void tables_close(cc_tables *t) noexcept:
     unmap(t.hold, row_bytes(t, CC_TABLE_HOLD))
     unmap(t.undo, row_bytes(t, CC_TABLE_UNDO))
     unmap(t.request, row_bytes(t, CC_TABLE_REQUEST))
+    unmap(t.scheduled, row_bytes(t, CC_TABLE_SCHEDULED))
     unmap(t.keys, row_bytes(t, CC_TABLE_KEYS))
     for table in range(1, CC_TABLE_COUNT):
         unmap(t.dirty[table], dirty_bytes(t, table))
@@ -179,8 +193,10 @@ cdef void tables_close(cc_tables *t) noexcept:
     index_close(&t.hold_index)
     index_close(&t.undo_index)
     index_close(&t.request_index)
+    index_close(&t.schedule_index)
     unmap(t.hold_stack, (<size_t>t.holds_max + 1) * sizeof(uint32_t))
-    unmap(t.due, (<size_t>t.holds_max + 1) * 2 * sizeof(cc_due))
+    unmap(t.schedule_stack, (<size_t>t.schedules_max + 1) * sizeof(uint32_t))
+    unmap(t.due, due_bytes(t))
     unmap(t.touched, <size_t>t.touched_max * sizeof(uint64_t))
     for i in range(CC_OLD_BATCHES):
         unmap(t.old_batch[i].keys, (CC_TERMINAL_SEQ_MAX + 1) * sizeof(cc_key))

@@ -10,23 +10,27 @@ from libc.string cimport memcpy, memset
 from ext.apply cimport apply_record
 from ext.commands cimport (
     CC_CF_HAS_PIN, CC_EF_ACCOUNT_LIMITS, CC_EF_ACCOUNT_OPEN, CC_EF_ACCOUNT_STATUS, CC_EF_ADJUST,
-    CC_EF_CATEGORY, CC_EF_MEALS, CC_EF_MEDIUM_BIND, CC_EF_MEDIUM_STATE, CC_EF_MERCHANT,
-    CC_EF_PIN_RESET, CC_EF_PIN_SET, CC_EF_RULES, CC_EF_SUBSIDY, CC_EF_TERMINAL, CC_EF_TOP_UP,
-    CC_ST_CONFLICT, CC_ST_INVALID, CC_ST_REQUEST_REUSED, CC_ST_TABLE_FULL, CC_X_LAST_SEQ,
-    CC_X_ROW_FREE, CC_X_STATUS, cc_command, cc_effect, cc_reply,
+    CC_EF_CANCEL, CC_EF_CATEGORY, CC_EF_MEALS, CC_EF_MEDIUM_BIND, CC_EF_MEDIUM_STATE,
+    CC_EF_MERCHANT, CC_EF_PIN_RESET, CC_EF_PIN_SET, CC_EF_RULES, CC_EF_SUBSIDY, CC_EF_TERMINAL,
+    CC_EF_TOP_UP, CC_ST_CONFLICT, CC_ST_INVALID, CC_ST_REQUEST_REUSED, CC_ST_TABLE_FULL,
+    CC_X_LAST_SEQ, CC_X_ROW_FREE, CC_X_STATUS, cc_command, cc_effect, cc_reply,
 )
 from ext.digest cimport pin_mac
+from ext.due_effects cimport check_scheduled, fill_scheduled, fill_unscheduled
+from ext.dues cimport find_scheduled
+from ext.images cimport account_image
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
 from ext.pins cimport pin_verdict
 from ext.reasons cimport CC_R_OK, CC_R_PIN_LOCKED, CC_R_PIN_WRONG
 from ext.records cimport (
     CC_A_MUST_CHANGE, CC_AMOUNT_MAX, CC_AS_CLOSED, CC_AS_NORMAL, CC_BALANCE_MAX, CC_CATEGORIES,
-    CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_PIN_BAD, CC_F_PIN_OK,
-    CC_LIMIT_DEFAULT, CC_MS_UNBOUND, CC_O_APPROVED, CC_O_DECLINED, CC_O_EFFECT, CC_TS_WITHDRAWN,
+    CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_PIN_BAD, CC_F_PIN_OK, CC_LIMIT_DEFAULT,
+    CC_MS_UNBOUND, CC_M_FROZEN, CC_O_APPROVED, CC_O_DECLINED, CC_O_EFFECT, CC_TS_WITHDRAWN,
     CC_T_ACCOUNT, CC_T_DOCUMENT, CC_T_MEALS, CC_T_MEDIUM, CC_T_MERCHANT, CC_T_PIN_CHECK,
-    CC_T_RULES, CC_T_TERMINAL, CC_T_TOP_UP, CC_W_MERCHANT, CC_W_ONLINE, CC_W_SUBSIDY,
-    CC_W_SUBSIDY_SOURCE, CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST, CC_W_WATER, cc_account_body,
-    cc_medium, cc_medium_body, cc_meals_body, cc_record, cc_request, cc_rules_body, cc_terminal,
+    CC_T_RULES, CC_T_SCHEDULED, CC_T_TERMINAL, CC_T_TOP_UP, CC_T_UNSCHEDULED, CC_W_MERCHANT,
+    CC_W_ONLINE, CC_W_SUBSIDY, CC_W_SUBSIDY_SOURCE, CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST,
+    CC_W_WATER, cc_account_body, cc_medium, cc_medium_body, cc_meals_body, cc_record,
+    cc_request, cc_rules_body, cc_scheduled, cc_terminal,
 )
 from ext.rows cimport find16
 from ext.tables cimport (
@@ -183,12 +187,39 @@ cdef inline bint makes_row(const cc_tables *t, const cc_effect *e) noexcept nogi
     return e.row == 0 or e.row >= next_row_of(t, e.kind)
 
 
+cdef int check_waiting(const cc_tables *t, const cc_command *c, uint32_t index) noexcept nogil:
+    """An effect that is to wait for its time, or the end of such waiting."""
+    cdef const cc_effect *e = &c.effect[index]
+    cdef uint32_t i, before = 0
+    cdef bint ranged = True
+    if e.kind == CC_EF_CANCEL:
+        for i in range(index):
+            if c.effect[i].kind == CC_EF_CANCEL and c.effect[i].scheduled_seq == e.scheduled_seq:
+                return CC_ST_CONFLICT
+        return 0 if find_scheduled(t, e.scheduled_seq) != 0 else CC_ST_CONFLICT
+    for i in range(index):
+        before += 1 if c.effect[i].due_s != 0 else 0
+    if e.kind == CC_EF_ACCOUNT_STATUS:
+        ranged = 0 < e.row < t.accounts and account_status_known(e)
+    elif e.kind == CC_EF_MEDIUM_STATE:
+        ranged = 0 < e.row < t.media
+    elif e.kind != CC_EF_RULES:
+        ranged = check_other(t, e) == 0
+    return check_scheduled(t, e, before) if ranged else CC_ST_INVALID
+
+
+cdef inline bint account_status_known(const cc_effect *e) noexcept nogil:
+    return CC_AS_NORMAL <= (<const cc_account_body *>e.body).status <= CC_AS_CLOSED
+
+
 cdef int check_effect(
     const cc_tables *t, const cc_command *c, uint32_t index,
 ) noexcept nogil:
     cdef const cc_effect *e = &c.effect[index]
     cdef uint32_t i, before = 0, opened = 0
     cdef int status
+    if e.due_s != 0 or e.kind == CC_EF_CANCEL:
+        return check_waiting(t, c, index)
     for i in range(index):
         before += 1 if c.effect[i].kind == e.kind and makes_row(t, &c.effect[i]) else 0
         opened += 1 if c.effect[i].kind == CC_EF_ACCOUNT_OPEN else 0
@@ -200,8 +231,7 @@ cdef int check_effect(
     if is_account(e):
         if e.row == 0 or e.row >= t.accounts:
             return CC_ST_INVALID
-        if e.kind == CC_EF_ACCOUNT_STATUS and not CC_AS_NORMAL <= (
-                <const cc_account_body *>e.body).status <= CC_AS_CLOSED:
+        if e.kind == CC_EF_ACCOUNT_STATUS and not account_status_known(e):
             return CC_ST_INVALID
         return 0
     if e.kind == CC_EF_MEDIUM_STATE:
@@ -262,19 +292,14 @@ cdef void fill_account(
     """After-image of an account's papers; a new password is stored as its keyed tag."""
     cdef cc_account_body *row = &r.body.account_row
     cdef const cc_account_body *asked = <const cc_account_body *>e.body
-    memcpy(row.pin_tag, t.cold[r.account].pin_tag, 16)
-    memcpy(row.pin_salt, t.cold[r.account].pin_salt, 8)
-    row.pin_version, row.pin_kid = t.cold[r.account].pin_version, t.cold[r.account].pin_kid
-    row.kind, row.event = t.cold[r.account].kind, e.event
-    row.day_limit = t.account[r.account].day_limit
-    row.meal_limit = t.account[r.account].meal_limit
-    row.status, row.flags = t.account[r.account].status, t.account[r.account].flags
-    row.pin_fails = t.account[r.account].pin_fails
+    account_image(t, r.account, row)
+    row.event = e.event
     if e.kind == CC_EF_ACCOUNT_OPEN:
         row.day_limit = row.meal_limit = CC_LIMIT_DEFAULT
         row.status, row.kind = CC_AS_NORMAL, asked.kind
     elif e.kind == CC_EF_ACCOUNT_STATUS:
         row.status = asked.status
+        row.changes += 1
     elif e.kind == CC_EF_ACCOUNT_LIMITS:
         row.day_limit, row.meal_limit = asked.day_limit, asked.meal_limit
     if e.pin_len != 0 and e.kind != CC_EF_ACCOUNT_STATUS and e.kind != CC_EF_ACCOUNT_LIMITS:
@@ -310,6 +335,46 @@ cdef uint8_t type_of(const cc_effect *e) noexcept nogil:
     return <uint8_t>(CC_T_MERCHANT + (e.kind - CC_EF_MERCHANT))
 
 
+cdef uint32_t write_waiting(
+    cc_tables *t, cc_block *b, const cc_command *c, const cc_effect *e, uint32_t first,
+    uint8_t parts,
+) noexcept nogil:
+    """Append the record of an effect that is to wait, or of one that no longer is."""
+    cdef const cc_scheduled *s = NULL
+    cdef uint32_t account = 0
+    cdef cc_record *r
+    if e.kind == CC_EF_CANCEL:
+        s = &t.scheduled[find_scheduled(t, e.scheduled_seq)]
+        r = office_record(t, b, c, CC_T_UNSCHEDULED, s.account, first)
+        fill_unscheduled(s, r)
+    else:
+        if e.kind == CC_EF_ACCOUNT_STATUS:
+            account = e.row
+        elif e.kind == CC_EF_MEDIUM_STATE:
+            account = t.medium[e.row].account
+        r = office_record(t, b, c, CC_T_SCHEDULED, account, first)
+        r.medium = e.row if e.kind == CC_EF_MEDIUM_STATE else 0
+        fill_scheduled(t, e, r)
+    if c.flags & CC_CF_HAS_PIN:
+        r.flags |= CC_F_PIN_OK
+    keep(t, b, r, parts)
+    return r.medium if r.medium != 0 else r.account
+
+
+cdef void fill_medium(
+    const cc_tables *t, const cc_effect *e, uint32_t row, cc_record *r,
+) noexcept nogil:
+    """After-image of a medium, as asked; of one that is there key and count stay its own."""
+    cdef cc_medium_body *m = &r.body.medium_row
+    r.medium = row
+    m.event, m.changes = e.event, 0
+    if e.kind == CC_EF_MEDIUM_STATE:
+        memcpy(m.key, t.medium[row].key, 16)
+        m.changes = t.medium[row].changes
+        if (m.flags ^ t.medium[row].flags) & CC_M_FROZEN:
+            m.changes += 1
+
+
 cdef uint32_t write_effect(
     cc_tables *t, cc_block *b, const cc_command *c, const cc_effect *e, uint32_t first,
     uint32_t opened, uint8_t parts,
@@ -317,6 +382,8 @@ cdef uint32_t write_effect(
     """Append one effect's record; returns the number of the row it is about."""
     cdef uint32_t account = 0, row = e.row
     cdef cc_record *r
+    if e.due_s != 0 or e.kind == CC_EF_CANCEL:
+        return write_waiting(t, b, c, e, first, parts)
     if e.kind <= CC_EF_PIN_RESET or is_funds(e):
         if row == 0:
             row = t.accounts if e.kind == CC_EF_ACCOUNT_OPEN else opened
@@ -336,10 +403,7 @@ cdef uint32_t write_effect(
     else:
         memcpy(r.body.bytes, e.body, 56)
     if r.type == CC_T_MEDIUM:
-        r.medium = row
-        r.body.medium_row.event = e.event
-        if e.kind == CC_EF_MEDIUM_STATE:
-            memcpy(r.body.medium_row.key, t.medium[row].key, 16)
+        fill_medium(t, e, row, r)
     elif r.type == CC_T_MERCHANT:
         r.merchant = row
     elif r.type == CC_T_TERMINAL:

@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from ext.records cimport (
     CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_MEDIUM,
-    CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_TERMINAL, CC_TABLE_UNDO,
+    CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_SCHEDULED, CC_TABLE_TERMINAL, CC_TABLE_UNDO,
 )
 from ext.tables cimport cc_tables
 
@@ -19,6 +19,7 @@ ctypedef struct cc_page:     # the value under table << 32 | page
 
 ctypedef struct cc_counts:   # first rows never used, and where the circle of requests stands
     uint32_t accounts, media, merchants, terminals, holds, undos, requests, request_next
+    uint32_t schedules, spare
 
 
 cdef inline uint32_t page_rows(uint32_t table) noexcept nogil:
@@ -28,7 +29,7 @@ cdef inline uint32_t page_rows(uint32_t table) noexcept nogil:
     if table == CC_TABLE_ACCOUNT or table == CC_TABLE_COLD or table == CC_TABLE_MERCHANT \
             or table == CC_TABLE_HOLD:
         return 16
-    if table == CC_TABLE_TERMINAL:
+    if table == CC_TABLE_TERMINAL or table == CC_TABLE_SCHEDULED:
         return 8
     return 64 if table == CC_TABLE_KEYS else 0
 

@@ -10,8 +10,8 @@ from libc.string cimport memcpy, memset
 from ext.digest cimport crc32c
 from ext.records cimport (
     CC_CATEGORIES, CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_LEDGER,
-    CC_TABLE_MEDIUM, CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_RULES, CC_TABLE_TERMINAL,
-    CC_TABLE_UNDO, cc_ledger, cc_meals_body, cc_rules_body, cc_terminal,
+    CC_TABLE_MEDIUM, CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_RULES, CC_TABLE_SCHEDULED,
+    CC_TABLE_TERMINAL, CC_TABLE_UNDO, cc_ledger, cc_meals_body, cc_rules_body, cc_terminal,
 )
 from ext.pages cimport CC_PAGE_BYTES, cc_counts, cc_page, page_rows
 from ext.tables cimport cc_tables
@@ -40,6 +40,8 @@ cdef uint32_t rows_used(const cc_tables *t, uint32_t table) noexcept nogil:
         return t.holds
     if table == CC_TABLE_UNDO:
         return t.undos
+    if table == CC_TABLE_SCHEDULED:
+        return t.schedules
     return t.requests
 
 
@@ -56,6 +58,8 @@ cdef uint32_t rows_mapped(const cc_tables *t, uint32_t table) noexcept nogil:
         return t.holds_max + 1
     if table == CC_TABLE_UNDO:
         return t.undos_max + 1
+    if table == CC_TABLE_SCHEDULED:
+        return t.schedules_max + 1
     return t.requests_max + 1
 
 
@@ -100,6 +104,8 @@ cdef uint8_t *page_rows_at(const cc_tables *t, uint32_t table, uint32_t page) no
         return <uint8_t *>t.undo + at
     if table == CC_TABLE_REQUEST:
         return <uint8_t *>t.request + at
+    if table == CC_TABLE_SCHEDULED:
+        return <uint8_t *>t.scheduled + at
     return <uint8_t *>t.keys + at
 
 
@@ -205,6 +211,8 @@ cdef void rows_reached(cc_tables *t, uint32_t table, uint32_t page) noexcept nog
         t.holds = max(t.holds, last)
     elif table == CC_TABLE_UNDO:
         t.undos = max(t.undos, last)
+    elif table == CC_TABLE_SCHEDULED:
+        t.schedules = max(t.schedules, last)
 
 
 cdef bint page_restore(
@@ -235,3 +243,4 @@ cdef void counts_take(const cc_tables *t, cc_counts *counts) noexcept nogil:
     counts.accounts, counts.media, counts.merchants = t.accounts, t.media, t.merchants
     counts.terminals, counts.holds, counts.undos = t.terminals, t.holds, t.undos
     counts.requests, counts.request_next = t.requests, t.request_next
+    counts.schedules = t.schedules

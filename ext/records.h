@@ -53,6 +53,8 @@ enum {
     CC_T_CATEGORY = 68,
     CC_T_RULES = 69,     /* next block runs under the new rule version */
     CC_T_MEALS = 70,     /* likewise */
+    CC_T_SCHEDULED = 71, /* an effect that waits for its time; its seq is its name */
+    CC_T_UNSCHEDULED = 72, /* it will not happen: cancelled, or (DECLINED) what it expected is gone */
     CC_T_DOCUMENT = 96   /* body.document points into the payload area */
 };
 
@@ -115,7 +117,8 @@ typedef struct {               /* CC_T_ACCOUNT: after-image of everything but mo
     uint8_t pin_kid;
     uint8_t kind;              /* 1 student 2 staff 3 temporary 4 operator */
     uint8_t event;             /* CC_E_*: what the act was */
-    uint8_t spare[14];
+    uint16_t changes;          /* how often the status was set, modulo 2^16 */
+    uint8_t spare[12];
 } cc_account_body;
 
 typedef struct {               /* CC_T_MEDIUM */
@@ -125,7 +128,8 @@ typedef struct {               /* CC_T_MEDIUM */
     uint8_t event;
     uint8_t spare0;
     uint16_t expires_day;      /* first local day it is no longer valid; 0 never */
-    uint8_t spare[34];
+    uint16_t changes;          /* how often FROZEN was set or cleared, modulo 2^16 */
+    uint8_t spare[32];
 } cc_medium_body;
 
 typedef struct { uint8_t category, status, flags, spare[53]; } cc_merchant_body;
@@ -158,6 +162,20 @@ typedef struct {               /* CC_T_RULES: one versioned set, next block on *
 typedef struct { uint16_t start_minute, end_minute; } cc_meal; /* [start, end), may cross midnight */
 typedef struct { uint8_t count, spare[3]; cc_meal meals[8]; uint32_t version; uint8_t spare2[16]; } cc_meals_body;
 
+typedef struct {               /* CC_T_SCHEDULED, CC_T_UNSCHEDULED */
+    uint32_t due_s;            /* block time it takes effect at, UTC seconds */
+    uint16_t mask;             /* RULES: fields that change; MEDIUM_STATE: flags that change */
+    uint16_t changes;          /* the row's when it was scheduled, for CC_X_UNCHANGED */
+    uint8_t kind;              /* CC_EF_* */
+    uint8_t event;             /* CC_E_* */
+    uint8_t expect;            /* CC_X_* bits, looked at when its time has come */
+    uint8_t expect_status;     /* account status or medium state (0 any) */
+    uint8_t expect_flags;      /* medium flags, those in the mask */
+    uint8_t spare;
+    uint8_t values[42];        /* by kind: status; state, flags; category, flags; the rules from
+                                  day_limit on; the meals' first 36. Zero what does not change */
+} cc_scheduled_body;
+
 typedef struct {
     uint32_t offset, length;   /* in the block's payload area */
     uint16_t kind;             /* core/documents.py */
@@ -187,6 +205,7 @@ typedef struct {
         cc_category_body category_row;
         cc_rules_body rules;
         cc_meals_body meals;
+        cc_scheduled_body scheduled;
         cc_document_body document;
         uint8_t bytes[56];
     } body;
@@ -223,7 +242,8 @@ typedef struct {
 /* ---- rows of the state tables; `stamp` is volatile: not hashed, zero on disk ---- */
 enum { CC_TABLE_ACCOUNT = 1, CC_TABLE_COLD = 2, CC_TABLE_MEDIUM = 3, CC_TABLE_MERCHANT = 4,
        CC_TABLE_TERMINAL = 5, CC_TABLE_HOLD = 6, CC_TABLE_UNDO = 7, CC_TABLE_LEDGER = 8,
-       CC_TABLE_RULES = 9, CC_TABLE_CATEGORY = 10, CC_TABLE_KEYS = 11, CC_TABLE_REQUEST = 12 };
+       CC_TABLE_RULES = 9, CC_TABLE_CATEGORY = 10, CC_TABLE_KEYS = 11, CC_TABLE_REQUEST = 12,
+       CC_TABLE_SCHEDULED = 13 };
 
 enum { CC_AS_NONE = 0, CC_AS_NORMAL = 1, CC_AS_SUSPENDED = 2, CC_AS_CLOSING = 3, CC_AS_CLOSED = 4 };
 enum { CC_A_MUST_CHANGE = 1 };
@@ -257,7 +277,8 @@ typedef struct {               /* read above a limit, for WATER and for papers *
     int64_t water;
     uint8_t pin_tag[16], pin_salt[8];
     uint32_t pin_version;
-    uint8_t pin_kid, kind, spare0[2];
+    uint8_t pin_kid, kind;
+    uint16_t changes;          /* of the status */
     uint8_t spare[20];
     uint32_t stamp;
 } cc_account_cold;
@@ -266,7 +287,7 @@ typedef struct {
     uint8_t key[16];
     uint32_t account;
     uint8_t state, flags, spare0[2];
-    uint16_t expires_day, spare1;
+    uint16_t expires_day, changes; /* of FROZEN */
     uint32_t stamp;
 } cc_medium;
 
@@ -307,6 +328,14 @@ typedef struct {               /* what was already taken back of an original */
     uint32_t stamp;
 } cc_undo;
 
+typedef struct {               /* an effect that waits for its time */
+    uint64_t seq;              /* of the SCHEDULED record: its name; 0 = free row */
+    uint32_t account, medium;
+    cc_scheduled_body body;
+    uint8_t spare[52];
+    uint32_t stamp;
+} cc_scheduled;
+
 typedef struct { int64_t balance; uint8_t spare[20]; uint32_t stamp; } cc_ledger; /* system accounts */
 
 enum { CC_K_NONE = 0, CC_K_FINAL = 1, CC_K_PIN_REQUIRED = 2, CC_K_TOMBSTONE = 3 };
@@ -326,6 +355,7 @@ _Static_assert(sizeof(cc_terminal_body) == 56, "terminal body");
 _Static_assert(sizeof(cc_category_body) == 56, "category body");
 _Static_assert(sizeof(cc_rules_body) == 56, "rules body");
 _Static_assert(sizeof(cc_meals_body) == 56, "meals body");
+_Static_assert(sizeof(cc_scheduled_body) == 56, "scheduled body");
 _Static_assert(sizeof(cc_document_body) == 56, "document body");
 _Static_assert(sizeof(cc_record) == 128, "record");
 _Static_assert(offsetof(cc_record, body) == 64 && offsetof(cc_record, crc32c) == 124, "record");
@@ -340,11 +370,15 @@ _Static_assert(sizeof(cc_terminal) == 128, "terminal row");
 _Static_assert(sizeof(cc_hold) == 64, "hold row");
 _Static_assert(sizeof(cc_undo) == 32, "undo row");
 _Static_assert(sizeof(cc_ledger) == 32, "ledger row");
+_Static_assert(sizeof(cc_scheduled) == 128, "scheduled row");
+_Static_assert(offsetof(cc_rules_body, spare) - offsetof(cc_rules_body, day_limit)
+               == 42, "scheduled rules");
 /* Rows are hashed without their last four bytes. */
 _Static_assert(offsetof(cc_account, stamp) == 60 && offsetof(cc_account_cold, stamp) == 60, "stamp");
 _Static_assert(offsetof(cc_medium, stamp) == 28 && offsetof(cc_merchant, stamp) == 60, "stamp");
 _Static_assert(offsetof(cc_terminal, stamp) == 124 && offsetof(cc_hold, stamp) == 60, "stamp");
 _Static_assert(offsetof(cc_undo, stamp) == 28 && offsetof(cc_ledger, stamp) == 28, "stamp");
+_Static_assert(offsetof(cc_scheduled, stamp) == 124, "stamp");
 _Static_assert(sizeof(cc_key) == 16 && sizeof(cc_request) == 32, "keys");
 
 #endif

@@ -42,6 +42,8 @@ cdef extern from "records.h" nogil:
         CC_T_CATEGORY
         CC_T_RULES
         CC_T_MEALS
+        CC_T_SCHEDULED
+        CC_T_UNSCHEDULED
         CC_T_DOCUMENT
 
     enum:
@@ -114,7 +116,8 @@ cdef extern from "records.h" nogil:
         uint8_t pin_kid
         uint8_t kind
         uint8_t event
-        uint8_t spare[14]
+        uint16_t changes
+        uint8_t spare[12]
 
     ctypedef struct cc_medium_body:
         uint8_t key[16]
@@ -123,7 +126,8 @@ cdef extern from "records.h" nogil:
         uint8_t event
         uint8_t spare0
         uint16_t expires_day
-        uint8_t spare[34]
+        uint16_t changes
+        uint8_t spare[32]
 
     ctypedef struct cc_merchant_body:
         uint8_t category
@@ -167,6 +171,18 @@ cdef extern from "records.h" nogil:
         uint32_t version
         uint8_t spare2[16]
 
+    ctypedef struct cc_scheduled_body:
+        uint32_t due_s
+        uint16_t mask
+        uint16_t changes
+        uint8_t kind
+        uint8_t event
+        uint8_t expect
+        uint8_t expect_status
+        uint8_t expect_flags
+        uint8_t spare
+        uint8_t values[42]
+
     ctypedef struct cc_document_body:
         uint32_t offset, length
         uint16_t kind
@@ -184,6 +200,7 @@ cdef extern from "records.h" nogil:
         cc_category_body category_row
         cc_rules_body rules
         cc_meals_body meals
+        cc_scheduled_body scheduled
         cc_document_body document
         uint8_t bytes[56]
 
@@ -239,6 +256,7 @@ cdef extern from "records.h" nogil:
         CC_TABLE_CATEGORY
         CC_TABLE_KEYS
         CC_TABLE_REQUEST
+        CC_TABLE_SCHEDULED
 
     enum:
         CC_AS_NONE
@@ -325,7 +343,7 @@ cdef extern from "records.h" nogil:
         uint32_t pin_version
         uint8_t pin_kid
         uint8_t kind
-        uint8_t spare0[2]
+        uint16_t changes
         uint8_t spare[20]
         uint32_t stamp
 
@@ -335,7 +353,7 @@ cdef extern from "records.h" nogil:
         uint8_t state
         uint8_t flags
         uint8_t spare0[2]
-        uint16_t expires_day, spare1
+        uint16_t expires_day, changes
         uint32_t stamp
 
     ctypedef struct cc_merchant:
@@ -382,6 +400,13 @@ cdef extern from "records.h" nogil:
         int64_t refunded
         uint8_t reversed
         uint8_t spare[11]
+        uint32_t stamp
+
+    ctypedef struct cc_scheduled:
+        uint64_t seq
+        uint32_t account, medium
+        cc_scheduled_body body
+        uint8_t spare[52]
         uint32_t stamp
 
     ctypedef struct cc_ledger:

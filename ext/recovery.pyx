@@ -23,7 +23,7 @@ from ext.journal cimport (
 from ext.memory cimport cc_bounds, tables_close, tables_open
 from ext.records cimport (
     CC_TERMINAL_SEQ_MAX, cc_account, cc_account_cold, cc_hold, cc_key, cc_medium, cc_merchant,
-    cc_request, cc_terminal, cc_undo,
+    cc_request, cc_scheduled, cc_terminal, cc_undo,
 )
 from ext.replay cimport (
     REPLAY_ROOM, REPLAY_STATE, REPLAY_TIME, REPLAY_TYPE, cc_replay, replay_apply, replay_check,
@@ -54,6 +54,7 @@ cdef size_t state_map_bytes(const cc_bounds *b) noexcept:
         + <size_t>b.holds * sizeof(cc_hold)
         + <size_t>b.undos * sizeof(cc_undo)
         + <size_t>b.requests * sizeof(cc_request)
+        + <size_t>b.schedules * sizeof(cc_scheduled)
         + (<size_t>b.terminals + 1) * 2 * (CC_TERMINAL_SEQ_MAX + 1) * sizeof(cc_key)
     )
     return (2 * rows + (64 << 20)) // 4096 * 4096

@@ -17,13 +17,17 @@ from ext.blocks cimport (
 )
 from ext.blocktime cimport replay_begin, replay_end
 from ext.digest cimport sha256_free, sha256_new
+from ext.dues cimport find_scheduled
 from ext.holds cimport hold_room
 from ext.journal cimport (
     JOURNAL_DAMAGED, JOURNAL_END, cc_reader, reader_close, reader_next, reader_open,
 )
 from ext.keys cimport key_place
-from ext.records cimport CC_TERMINAL_SEQ_MAX, CC_T_ACCOUNT, CC_T_HOLD, cc_block_header, cc_record
+from ext.records cimport (
+    CC_TERMINAL_SEQ_MAX, CC_T_ACCOUNT, CC_T_HOLD, CC_T_SCHEDULED, cc_block_header, cc_record,
+)
 from ext.rows cimport state_hash_full
+from ext.schedules cimport schedule_room
 from ext.tables cimport cc_tables
 
 cdef enum:
@@ -96,6 +100,7 @@ cdef bint fits(const cc_tables *t, const cc_record *r) noexcept nogil:
         r.account <= t.accounts_max and r.medium <= t.media_max
         and r.merchant <= t.merchants_max and r.terminal <= t.terminals_max
         and t.undos <= t.undos_max and (r.type != CC_T_HOLD or hold_room(t))
+        and (r.type != CC_T_SCHEDULED or schedule_room(t) > 0 or find_scheduled(t, r.seq) != 0)
     )
 
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from ext.commands cimport CC_CF_LOADED, CC_OP_CAPTURE, cc_command, cc_reply
-from ext.holds cimport find_hold
+from ext.dues cimport find_hold
 from ext.originals cimport ORIGINAL_AT, ORIGINAL_NONE, find_original, loaded_part
 from ext.reasons cimport (
     CC_R_AMOUNT_INVALID, CC_R_CARD_COUNTER_REGRESSION, CC_R_HOLD_CLOSED, CC_R_HOLD_NOT_FOUND,

@@ -2,7 +2,8 @@
 
 `touch_*` must come before the first change of a row in a block: it takes the row's old image out
 of the state hash, lists the row, and marks it for the checkpoint. A row of all zeros weighs 0.
-Rows of holds and undos are weighed by content, not by place, so that a redo may place them anew.
+Rows of holds, undos and scheduled effects are weighed by content, not by place, so that a redo
+may place them anew.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -11,8 +12,9 @@ from libc.string cimport memcpy
 from ext.digest cimport mix128
 from ext.records cimport (
     CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_LEDGER, CC_TABLE_MEDIUM,
-    CC_TABLE_MERCHANT, CC_TABLE_TERMINAL, CC_TABLE_UNDO, cc_account, cc_account_cold, cc_hold,
-    cc_ledger, cc_medium, cc_merchant, cc_terminal, cc_undo,
+    CC_TABLE_MERCHANT, CC_TABLE_SCHEDULED, CC_TABLE_TERMINAL, CC_TABLE_UNDO, cc_account,
+    cc_account_cold, cc_hold, cc_ledger, cc_medium, cc_merchant, cc_scheduled, cc_terminal,
+    cc_undo,
 )
 from ext.tables cimport cc_index, cc_tables
 
@@ -41,7 +43,7 @@ cdef inline void weigh(
     cdef uint64_t lo = 0, hi = 0, before = t.state_lo
     if all_zero(bytes, size):
         return
-    if table == CC_TABLE_HOLD or table == CC_TABLE_UNDO:
+    if table == CC_TABLE_HOLD or table == CC_TABLE_UNDO or table == CC_TABLE_SCHEDULED:
         row = 0
     mix128(table, row, bytes, size - 4, &lo, &hi)
     if out:
@@ -103,6 +105,12 @@ cdef inline cc_hold *touch_hold(cc_tables *t, uint32_t row) noexcept nogil:
 cdef inline cc_undo *touch_undo(cc_tables *t, uint32_t row) noexcept nogil:
     cdef cc_undo *r = &t.undo[row]
     touch(t, CC_TABLE_UNDO, row, <uint8_t *>r, sizeof(cc_undo), &r.stamp)
+    return r
+
+
+cdef inline cc_scheduled *touch_scheduled(cc_tables *t, uint32_t row) noexcept nogil:
+    cdef cc_scheduled *r = &t.scheduled[row]
+    touch(t, CC_TABLE_SCHEDULED, row, <uint8_t *>r, sizeof(cc_scheduled), &r.stamp)
     return r
 
 

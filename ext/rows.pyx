@@ -8,9 +8,9 @@ from ext.digest cimport mix128
 from ext.records cimport (
     CC_CATEGORIES, CC_TABLE_ACCOUNT, CC_TABLE_CATEGORY, CC_TABLE_COLD, CC_TABLE_HOLD,
     CC_TABLE_LEDGER, CC_TABLE_MEDIUM, CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_RULES,
-    CC_TABLE_TERMINAL, CC_TABLE_UNDO, CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST, cc_account,
-    cc_account_cold, cc_hold, cc_ledger, cc_meals_body, cc_medium, cc_merchant, cc_request,
-    cc_rules_body, cc_terminal, cc_undo,
+    CC_TABLE_SCHEDULED, CC_TABLE_TERMINAL, CC_TABLE_UNDO, CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST,
+    cc_account, cc_account_cold, cc_hold, cc_ledger, cc_meals_body, cc_medium, cc_merchant,
+    cc_request, cc_rules_body, cc_scheduled, cc_terminal, cc_undo,
 )
 from ext.tables cimport cc_tables
 
@@ -44,6 +44,9 @@ cdef inline uint8_t *row_at(
     if table == CC_TABLE_UNDO:
         size[0] = sizeof(cc_undo)
         return <uint8_t *>&t.undo[row]
+    if table == CC_TABLE_SCHEDULED:
+        size[0] = sizeof(cc_scheduled)
+        return <uint8_t *>&t.scheduled[row]
     size[0] = sizeof(cc_ledger)
     return <uint8_t *>&t.ledger[row]
 
@@ -83,6 +86,8 @@ cdef void next_stamp(cc_tables *t) noexcept nogil:
         t.hold[i].stamp = 0
     for i in range(t.undos):
         t.undo[i].stamp = 0
+    for i in range(t.schedules):
+        t.scheduled[i].stamp = 0
     for i in range(CC_W_SYSTEM_LAST + 1):
         t.ledger[i].stamp = 0
 
@@ -127,6 +132,8 @@ cdef void state_hash_full(const cc_tables *t, uint64_t *lo, uint64_t *hi) noexce
     weigh_table(&sum, CC_TABLE_TERMINAL, <uint8_t *>t.terminal, sizeof(cc_terminal), t.terminals)
     weigh_table(&sum, CC_TABLE_HOLD, <uint8_t *>t.hold, sizeof(cc_hold), t.holds)
     weigh_table(&sum, CC_TABLE_UNDO, <uint8_t *>t.undo, sizeof(cc_undo), t.undos)
+    weigh_table(
+        &sum, CC_TABLE_SCHEDULED, <uint8_t *>t.scheduled, sizeof(cc_scheduled), t.schedules)
     for row in range(CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST + 1):
         weigh(&sum, CC_TABLE_LEDGER, row, <uint8_t *>&t.ledger[row], sizeof(cc_ledger), False)
     weigh_fixed(&sum, CC_TABLE_RULES, 1, <uint8_t *>&t.rules, sizeof(cc_rules_body), False)

@@ -211,7 +211,11 @@ cdef bint flight_decide(cc_shared *s, cc_flight *f) noexcept nogil:
     cdef cc_command *c
     f.block.n = f.block.payload_len = 0
     begin_block(&s.tables, &f.block, clock_now_us(&s.clock))
-    decide_returned(s, f, now_ms)
+    # Nothing is decided before all that is due has happened, in as many blocks as it takes.
+    if next_due_us(&s.tables) <= s.tables.time_us:
+        arrived = 0
+    else:
+        decide_returned(s, f, now_ms)
     while s.resume == NULL and s.ring.head < arrived:
         c = ring_peek(&s.ring, 0)
         if c == NULL:

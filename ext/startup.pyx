@@ -32,6 +32,7 @@ BOUNDS = {
     "holds_max": (262_144, 1, 1 << 24),
     "undos_max": (1_048_576, 1, 1 << 26),
     "requests_max": (1_048_576, 1, 1 << 26),
+    "schedules_max": (65_536, 1, 1 << 20),
     "queue": (16_384, 16, 1 << 20),
     "block_max": (CC_BLOCK_MAX, 64, CC_BLOCK_MAX),
     "segment_bytes": (0, 0, 1 << 40),          # 0: what the directory was made with
@@ -66,7 +67,7 @@ cdef int open_memory(cc_shared *s, dict numbers, bint lock, cc_bounds *bounds) e
     bounds.accounts, bounds.media = numbers["accounts_max"], numbers["media_max"]
     bounds.merchants, bounds.terminals = numbers["merchants_max"], numbers["terminals_max"]
     bounds.holds, bounds.undos = numbers["holds_max"], numbers["undos_max"]
-    bounds.requests = numbers["requests_max"]
+    bounds.requests, bounds.schedules = numbers["requests_max"], numbers["schedules_max"]
     shared_open(s, numbers["block_max"])
     tables_open(&s.tables, bounds)
     ring_open(&s.ring, numbers["queue"], lock)

@@ -22,7 +22,7 @@ from ext.state cimport cc_state, cc_state_meta
 from ext.tables cimport cc_tables
 
 cdef enum:
-    STATE_FORMAT = 1
+    STATE_FORMAT = 2
     STATE_MODE = 0o600
     # What loading can find wrong, beside LMDB's own codes.
     DAMAGED_PAGE = 1
@@ -218,6 +218,7 @@ cdef int state_load(cc_state *s, cc_tables *t, cc_state_meta *meta) except -1:
             t.accounts, t.media = meta.counts.accounts, meta.counts.media
             t.merchants, t.terminals = meta.counts.merchants, meta.counts.terminals
             t.holds, t.undos = meta.counts.holds, meta.counts.undos
+            t.schedules = meta.counts.schedules
             rc = load_pages(s, txn, t, meta)
         mdb.txn_abort(txn)
     if rc == MDB_NOTFOUND:

@@ -6,7 +6,7 @@
 
 #include "commands.h"
 
-#define CC_TABLE_COUNT 13u
+#define CC_TABLE_COUNT 14u
 #define CC_OLD_BATCHES 64u      /* older batches kept loaded */
 #define CC_KEY_WINDOW_S (64ll * 86400) /* idempotency window */
 
@@ -20,10 +20,11 @@ typedef struct {               /* the block being built or replayed */
 
 typedef struct { uint32_t *slot; uint32_t mask, used; } cc_index; /* open addressing; row + 1 */
 
+enum { CC_DUE_HOLD = 0, CC_DUE_SCHEDULED = 1 };
 typedef struct {               /* min-heap of what waits for a time */
     int64_t due_s;
-    uint64_t seq;              /* hold */
-    uint32_t row, spare;
+    uint64_t seq;              /* of the hold or the scheduled effect */
+    uint32_t what, spare;      /* CC_DUE_* */
 } cc_due;
 
 enum { CC_OB_FREE = 0, CC_OB_LOADING = 1, CC_OB_READY = 2 };
@@ -44,6 +45,7 @@ typedef struct {
     cc_terminal *terminal;
     cc_hold *hold;
     cc_undo *undo;
+    cc_scheduled *scheduled;
     cc_ledger ledger[CC_W_SYSTEM_LAST + 1];
     cc_key *keys;              /* [(terminal * 2 + (batch_no & 1)) << 16 | terminal_seq] */
     cc_request *request;
@@ -53,13 +55,16 @@ typedef struct {
     uint32_t rule_version;
 
     /* first row never used; max: rows mapped */
-    uint32_t accounts, media, merchants, terminals, holds, undos, requests;
-    uint32_t accounts_max, media_max, merchants_max, terminals_max, holds_max, undos_max, requests_max;
+    uint32_t accounts, media, merchants, terminals, holds, undos, requests, schedules;
+    uint32_t accounts_max, media_max, merchants_max, terminals_max, holds_max, undos_max, requests_max,
+        schedules_max;
     uint32_t *hold_stack;      /* freed rows before `holds` */
     uint32_t hold_free;        /* how many */
+    uint32_t *schedule_stack;  /* likewise before `schedules` */
+    uint32_t schedule_free;
     uint32_t request_next;     /* next row of the circle of requests */
 
-    cc_index medium_index, terminal_index, hold_index, undo_index, request_index;
+    cc_index medium_index, terminal_index, hold_index, undo_index, request_index, schedule_index;
 
     cc_due *due;
     uint32_t dues;

@@ -4,8 +4,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from ext.records cimport (
     CC_CATEGORIES, cc_account, cc_account_cold, cc_block_header, cc_hold, cc_key, cc_ledger,
-    cc_meals_body, cc_medium, cc_merchant, cc_record, cc_request, cc_rules_body, cc_terminal,
-    cc_undo,
+    cc_meals_body, cc_medium, cc_merchant, cc_record, cc_request, cc_rules_body, cc_scheduled,
+    cc_terminal, cc_undo,
 )
 
 cdef extern from "tables.h" nogil:
@@ -25,10 +25,14 @@ cdef extern from "tables.h" nogil:
         uint32_t *slot
         uint32_t mask, used
 
+    enum:
+        CC_DUE_HOLD
+        CC_DUE_SCHEDULED
+
     ctypedef struct cc_due:
         int64_t due_s
         uint64_t seq
-        uint32_t row, spare
+        uint32_t what, spare
 
     enum:
         CC_OB_FREE
@@ -50,6 +54,7 @@ cdef extern from "tables.h" nogil:
         cc_terminal *terminal
         cc_hold *hold
         cc_undo *undo
+        cc_scheduled *scheduled
         cc_ledger ledger[32]
         cc_key *keys
         cc_request *request
@@ -57,13 +62,16 @@ cdef extern from "tables.h" nogil:
         cc_meals_body meals
         uint8_t category[CC_CATEGORIES]
         uint32_t rule_version
-        uint32_t accounts, media, merchants, terminals, holds, undos, requests
+        uint32_t accounts, media, merchants, terminals, holds, undos, requests, schedules
         uint32_t accounts_max, media_max, merchants_max, terminals_max, holds_max
-        uint32_t undos_max, requests_max
+        uint32_t undos_max, requests_max, schedules_max
         uint32_t *hold_stack
         uint32_t hold_free
+        uint32_t *schedule_stack
+        uint32_t schedule_free
         uint32_t request_next
         cc_index medium_index, terminal_index, hold_index, undo_index, request_index
+        cc_index schedule_index
         cc_due *due
         uint32_t dues
         cc_old_batch old_batch[CC_OLD_BATCHES]

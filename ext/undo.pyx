@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 
 from ext.commands cimport CC_CF_BY_SEQ, CC_CF_LOADED, CC_ST_TABLE_FULL, cc_command, cc_reply
-from ext.holds cimport find_hold
+from ext.dues cimport find_hold
 from ext.originals cimport (
     ORIGINAL_AT, ORIGINAL_NONE, ORIGINAL_TOMBSTONE, ORIGINAL_UNUSED, find_original, loaded_part,
     loaded_parts,

@@ -107,7 +107,8 @@ static inline const char *cc_wire_type_name(unsigned type)
         [CC_T_TOP_UP] = "TOP_UP", [CC_T_SUBSIDY] = "SUBSIDY", [CC_T_ADJUST] = "ADJUST",
         [CC_T_ACCOUNT] = "ACCOUNT", [CC_T_MEDIUM] = "MEDIUM", [CC_T_MERCHANT] = "MERCHANT",
         [CC_T_TERMINAL] = "TERMINAL", [CC_T_CATEGORY] = "CATEGORY", [CC_T_RULES] = "RULES",
-        [CC_T_MEALS] = "MEALS", [CC_T_DOCUMENT] = "DOCUMENT",
+        [CC_T_MEALS] = "MEALS", [CC_T_SCHEDULED] = "SCHEDULED",
+        [CC_T_UNSCHEDULED] = "UNSCHEDULED", [CC_T_DOCUMENT] = "DOCUMENT",
     };
     return type <= CC_T_DOCUMENT && names[type] ? names[type] : "";
 }

@@ -7,13 +7,24 @@ moves its own by the record's amount and compares. What each kind of record must
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from server.offline import layout as at
 from server.offline.findings import Difference, demand_equal
 from server.offline.keys import Keys
-from server.offline.rows import Account, Hold, Meals, Medium, Merchant, Rules, Terminal, Undo
+from server.offline.rows import (
+    Account,
+    Hold,
+    Meals,
+    Medium,
+    Merchant,
+    Rules,
+    Scheduled,
+    Terminal,
+    Undo,
+)
 from server.offline.shapes import shape
 from server.offline.weights import Weights
 
@@ -27,6 +38,8 @@ if TYPE_CHECKING:
     Check = Callable[["Books", Entry, Account | None], None]
 
 DAY_S: Final = 86_400
+NEVER: Final = 1 << 32
+"""Later than any due time."""
 
 
 class Books:
@@ -39,6 +52,7 @@ class Books:
         "business_date",
         "categories",
         "day_key",
+        "dues",
         "holds",
         "keys",
         "kinds",
@@ -62,9 +76,11 @@ class Books:
         "requests_max",
         "rule_version",
         "rules",
+        "rules_fell_due",
         "said",
         "sale",
         "saw_command",
+        "scheduled",
         "terminals",
         "time_us",
         "undos",
@@ -82,6 +98,9 @@ class Books:
         self.terminals: dict[int, Terminal] = {}
         self.holds: dict[int, Hold] = {}
         self.undos: dict[int, Undo] = {}
+        self.scheduled: dict[int, Scheduled] = {}
+        self.dues: list[tuple[int, int]] = []
+        self.rules_fell_due = False
         self.ledger: dict[int, int] = {}
         self.categories: dict[int, int] = {}
         self.requests: dict[int, tuple[bytes, int, int]] = {}
@@ -119,7 +138,7 @@ class Books:
         demand_equal(seq, "business_date", header.business_date, self.business_date)
         self.payload_len = header.payload_len
         self.block_debits = 0
-        self.saw_command = False
+        self.saw_command = self.rules_fell_due = False
 
     def leave(self, header: Header) -> None:
         """End a block."""
@@ -136,6 +155,7 @@ class Books:
         self.outcomes[e.outcome] += 1
         if e.part == 1:
             self.said = False
+        self.in_time(e)
         account = self._account_of(e)
         shape(self, e, account)
         if e.terminal:
@@ -149,6 +169,35 @@ class Books:
             self._after(e, account)
         if e.terminal and not e.flags & at.F_DUE:
             self._leave_terminal(e)
+
+    def in_time(self, e: Entry) -> None:
+        """Nothing is decided before all that is due has happened, or behind a change of rules."""
+        if self.rules_fell_due:
+            raise Difference(e.seq, "rules fell due and the block went on")
+        if e.flags & at.F_DUE:
+            if self.saw_command:
+                raise Difference(e.seq, "a due record behind a command's")
+        elif not self.saw_command:
+            self.saw_command = True
+            if self.earliest()[0] * 1_000_000 <= self.time_us:
+                raise Difference(e.seq, "decided while a scheduled effect was due")
+
+    def wait(self, waits: Scheduled) -> None:
+        """Keep an effect until its time."""
+        self.scheduled[waits.seq] = waits
+        heapq.heappush(self.dues, (waits.due_s, waits.seq))
+        self.weights.scheduled.add(waits.seq)
+
+    def wait_no_more(self, seq: int) -> None:
+        """Forget an effect that waited."""
+        del self.scheduled[seq]
+        self.weights.scheduled.add(seq)
+
+    def earliest(self) -> tuple[int, int]:
+        """Return (second, seq) of the effect that comes true next."""
+        while self.dues and self.dues[0][1] not in self.scheduled:
+            heapq.heappop(self.dues)
+        return self.dues[0] if self.dues else (NEVER, 0)
 
     def _account_of(self, e: Entry) -> Account | None:
         if e.account == 0:
@@ -169,10 +218,9 @@ class Books:
         if terminal is None:
             raise Difference(e.seq, f"terminal {e.terminal} is unknown")
         if e.flags & at.F_DUE:
-            if e.prev_terminal_seq or e.batch_no or e.terminal_seq or self.saw_command:
-                raise Difference(e.seq, "a due record stands first and has no key")
+            if e.prev_terminal_seq or e.batch_no or e.terminal_seq:
+                raise Difference(e.seq, "a due record has no key")
             return
-        self.saw_command = True
         if e.prev_terminal_seq != terminal.last_seq:
             demand_equal(e.seq, "prev_terminal_seq", e.prev_terminal_seq, terminal.last_seq)
         terminal.last_seq = e.seq

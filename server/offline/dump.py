@@ -148,10 +148,14 @@ def line(block: Block, raw: bytes) -> dict[str, Any]:
     if e.fingerprint:
         found["fingerprint"] = f"{e.fingerprint:016x}"
     body = raw[64:120]
+    if e.type >= at.ACCOUNT and e.original_seq:
+        found["scheduled_seq"] = e.original_seq
     if e.type < at.ACCOUNT:
         found |= money(e)
     elif e.type == at.DOCUMENT:
         found["document"] = document(block, body)
+    elif e.type in (at.SCHEDULED, at.UNSCHEDULED):
+        found["scheduled"] = scheduled(body)
     else:
         found["row"] = ROW_READERS[e.type](body) if e.type in ROW_READERS else body.hex()
     return found
@@ -228,9 +232,8 @@ def side(wallet: int, after: int) -> dict[str, Any]:
 
 def account_row(body: bytes) -> dict[str, Any]:
     """Return an account's papers, without what guards its password."""
-    _tag, _salt, version, day_limit, meal_limit, status, flags, fails, kid, kind, event, _ = (
-        at.ACCOUNT_BODY.unpack(body)
-    )
+    fields = at.ACCOUNT_BODY.unpack(body)[2:11]
+    version, day_limit, meal_limit, status, flags, fails, kid, kind, event = fields
     return {
         "event": name(names.EVENTS, event),
         "status": name(names.ACCOUNT_STATUS, status),
@@ -246,7 +249,7 @@ def account_row(body: bytes) -> dict[str, Any]:
 
 def medium_row(body: bytes) -> dict[str, Any]:
     """Return a medium; a long token is known by its hash only."""
-    key, state, flags, event, _, expires_day, _ = at.MEDIUM_BODY.unpack(body)
+    key, state, flags, event, _, expires_day, *_ = at.MEDIUM_BODY.unpack(body)
     hashed = bool(key[0] & 0x80)
     token = key[2:] if hashed else key[2 : 2 + min(key[1], 14)]
     return {
@@ -312,6 +315,44 @@ ROW_READERS: Final = {
     at.RULES: rules_row,
     at.MEALS: meals_row,
 }
+
+
+def scheduled(body: bytes) -> dict[str, Any]:
+    """Return an effect that waits: when, what it expects, what it sets."""
+    due_s, mask, changes, kind, event, expect, status, flags, _, values = at.SCHEDULED_BODY.unpack(
+        body
+    )
+    found: dict[str, Any] = {"due": utc(due_s * 1_000_000), "kind": name(names.EFFECTS, kind)}
+    if expect:
+        statuses = names.MEDIUM_STATE if kind == at.EF_MEDIUM_STATE else names.ACCOUNT_STATUS
+        found["event"] = name(names.EVENTS, event)
+        found["expects"] = {"status": name(statuses, status)}
+        if kind == at.EF_MEDIUM_STATE:
+            found["expects"]["flags"] = names_of_bits(names.MEDIUM_FLAGS, flags)
+        if expect & at.X_UNCHANGED:
+            found["expects"]["changes"] = changes
+    return found | {"sets": sets(kind, mask, values)}
+
+
+def sets(kind: int, mask: int, values: bytes) -> dict[str, Any]:
+    """Return what a scheduled effect will change."""
+    if kind == at.EF_RULES:
+        rules = rules_row(bytes(4) + values + bytes(10))
+        fields = enumerate(names.RULES_FIELDS)
+        return {field: rules[field] for bit, field in fields if mask >> bit & 1}
+    if kind == at.EF_MEALS:
+        return {"periods": meals_row(values[:36] + bytes(20))["periods"]}
+    if kind == at.EF_CATEGORY:
+        return category_row(values[:2] + bytes(54))
+    if kind == at.EF_MEDIUM_STATE:
+        changed = {
+            bit: bool(values[1] & number)
+            for number, bit in names.MEDIUM_FLAGS.items()
+            if mask & number
+        }
+        state = {"state": name(names.MEDIUM_STATE, values[0])} if values[0] else {}
+        return state | changed
+    return {"status": name(names.ACCOUNT_STATUS, values[0])}
 
 
 def document(block: Block, body: bytes) -> dict[str, Any]:

@@ -27,13 +27,14 @@ TRAILER_BYTES: Final = 64
 STATE_BYTES: Final = 16
 CHAIN_BYTES: Final = 32
 
-ACCOUNT_BODY: Final = struct.Struct("<16s8sIIIBBBBBB14s")
-MEDIUM_BODY: Final = struct.Struct("<16sBBBBH34s")
+ACCOUNT_BODY: Final = struct.Struct("<16s8sIIIBBBBBBH12s")
+MEDIUM_BODY: Final = struct.Struct("<16sBBBBHH32s")
 MERCHANT_BODY: Final = struct.Struct("<BBB53s")
 TERMINAL_BODY: Final = struct.Struct("<16sIBB34s")
 CATEGORY_BODY: Final = struct.Struct("<BB54s")
 RULES_BODY: Final = struct.Struct("<10IiBB10s")
 MEALS_BODY: Final = struct.Struct("<B3s16HI16s")
+SCHEDULED_BODY: Final = struct.Struct("<IHHBBBBBB42s")
 DOCUMENT_BODY: Final = struct.Struct("<IIHHI16s24s")
 
 
@@ -121,6 +122,8 @@ TERMINAL: Final = 67
 CATEGORY: Final = 68
 RULES: Final = 69
 MEALS: Final = 70
+SCHEDULED: Final = 71
+UNSCHEDULED: Final = 72
 DOCUMENT: Final = 96
 
 # Outcomes.
@@ -164,6 +167,7 @@ R_PIN_WRONG: Final = 20
 R_PIN_LOCKED: Final = 21
 R_REFUND_EXCEEDS_ORIGINAL: Final = 28
 R_WATER_CAP: Final = 34
+R_CONFLICT: Final = 213
 
 # Account, medium and service states; flags of rows.
 AS_NORMAL: Final = 1
@@ -202,3 +206,14 @@ T_LEDGER: Final = 8
 T_RULES: Final = 9
 T_CATEGORY: Final = 10
 T_REQUEST: Final = 12
+T_SCHEDULED: Final = 13
+
+# Effects that can wait, and what they expect.
+EF_ACCOUNT_STATUS: Final = 2
+EF_MEDIUM_STATE: Final = 7
+EF_CATEGORY: Final = 10
+EF_RULES: Final = 11
+EF_MEALS: Final = 12
+X_STATUS: Final = 1
+X_UNCHANGED: Final = 8
+M_FROZEN: Final = 2

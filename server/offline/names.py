@@ -8,7 +8,8 @@ TYPES: Final = {
     1: "PURCHASE", 2: "HOLD", 3: "CAPTURE", 4: "RELEASE", 5: "HOLD_EXPIRED", 6: "HOLD_GREY",
     7: "HOLD_RETIRED", 8: "REVERSAL", 9: "TOMBSTONE", 10: "REFUND", 11: "SIGN_IN", 12: "SIGN_OFF",
     13: "PIN_CHECK", 32: "TOP_UP", 33: "SUBSIDY", 34: "ADJUST", 64: "ACCOUNT", 65: "MEDIUM",
-    66: "MERCHANT", 67: "TERMINAL", 68: "CATEGORY", 69: "RULES", 70: "MEALS", 96: "DOCUMENT",
+    66: "MERCHANT", 67: "TERMINAL", 68: "CATEGORY", 69: "RULES", 70: "MEALS", 71: "SCHEDULED",
+    72: "UNSCHEDULED", 96: "DOCUMENT",
 }  # fmt: skip
 
 OUTCOMES: Final = {0: "NONE", 1: "APPROVED", 2: "DECLINED", 3: "PIN_REQUIRED", 4: "EFFECT"}
@@ -42,6 +43,16 @@ EVENTS: Final = {
     0: "NONE", 1: "OPEN", 2: "STATUS", 3: "LIMITS", 4: "PIN_SET", 5: "PIN_RESET", 6: "BIND",
     7: "STATE", 8: "UNBIND", 9: "LOSS", 10: "UNLOSS",
 }  # fmt: skip
+
+EFFECTS: Final = {
+    2: "ACCOUNT_STATUS", 7: "MEDIUM_STATE", 10: "CATEGORY", 11: "RULES", 12: "MEALS",
+}  # fmt: skip
+"""Those that can wait for their time."""
+RULES_FIELDS: Final = (
+    "day_limit", "meal_limit", "day_ceiling", "meal_ceiling", "hold_seconds",
+    "water_hold_seconds", "late_capture_seconds", "water_tap", "water_cap",
+    "utc_offset_seconds", "pin_max", "meal_scope",
+)  # fmt: skip
 
 
 def name(table: dict[int, str], number: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.offline import layout as at
+from server.offline import schedule
 from server.offline.findings import Difference, demand_equal
 from server.offline.rows import Account, Meals, Medium, Merchant, Rules, Terminal
 from server.offline.shapes import office_shape
@@ -96,10 +97,11 @@ def paper(books: Books, e: Entry, body: bytes) -> None:
     write = WRITERS.get(e.type)
     if write is None:
         raise Difference(e.seq, f"record type {e.type} is unknown")
-    refused = e.type == at.DOCUMENT and e.outcome == at.DECLINED
+    refused = e.type in (at.DOCUMENT, at.UNSCHEDULED) and e.outcome == at.DECLINED
     if e.outcome != at.EFFECT and not refused:
         raise Difference(e.seq, "a paper that is no effect")
     office_shape(e)
+    books.in_time(e)
     books.kinds[e.type] += 1
     books.outcomes[e.outcome] += 1
     account = books.accounts.get(e.account)
@@ -108,12 +110,14 @@ def paper(books: Books, e: Entry, body: bytes) -> None:
     else:
         before = account.last_seq if account else 0
         demand_equal(e.seq, "prev_account_seq", e.prev_account_seq, before)
+    if e.flags & at.F_DUE:
+        schedule.falls_due(books, e, body)
     write(books, e, body)
 
 
 def account_row(books: Books, e: Entry, body: bytes) -> None:
     """Opens an account, or changes its status, limits or password."""
-    tag, salt, version, day, meal, status, flags, fails, kid, kind, _event, spare = (
+    tag, salt, version, day, meal, status, flags, fails, kid, kind, _event, changes, spare = (
         at.ACCOUNT_BODY.unpack(body)
     )
     account = books.accounts.get(e.account)
@@ -121,13 +125,18 @@ def account_row(books: Books, e: Entry, body: bytes) -> None:
         raise Difference(e.seq, "an account's paper with bytes that should be zero")
     if account is None:
         account = books.accounts[e.account] = Account()
-        demand_equal(e.seq, "pin_version and pin_fails", (version > 1, fails), (False, 0))
+        made = (version > 1, fails, changes)
+        demand_equal(e.seq, "pin_version, pin_fails and changes", made, (False, 0, 0))
     elif version == account.pin_version:
         kept = (account.pin_tag, account.pin_salt, account.pin_fails)
         demand_equal(e.seq, "the password and its tries", (tag, salt, fails), kept)
     else:
         after = (account.pin_version + 1, 0)
         demand_equal(e.seq, "pin_version and pin_fails", (version, fails), after)
+    counted = (changes - account.changes) & 0xFFFF
+    if counted > 1 or (status != account.status and account.last_seq and not counted):
+        raise Difference(e.seq, f"the status was set {counted} times")
+    account.changes = changes
     account.day_limit, account.meal_limit = day, meal
     account.status, account.flags, account.pin_fails = status, flags, fails
     account.pin_tag, account.pin_salt = tag, salt
@@ -139,7 +148,7 @@ def account_row(books: Books, e: Entry, body: bytes) -> None:
 
 def medium_row(books: Books, e: Entry, body: bytes) -> None:
     """Binds a medium, or changes its state."""
-    key, state, flags, _event, zero, expires_day, spare = at.MEDIUM_BODY.unpack(body)
+    key, state, flags, _event, zero, expires_day, changes, spare = at.MEDIUM_BODY.unpack(body)
     account = books.accounts.get(e.account)
     if any(spare) or zero or e.medium == 0 or account is None:
         raise Difference(e.seq, "a medium of no account, or bytes that should be zero")
@@ -149,6 +158,10 @@ def medium_row(books: Books, e: Entry, body: bytes) -> None:
         raise Difference(e.seq, "a medium that is bound already")
     medium = books.media.setdefault(e.medium, Medium(key=key))
     demand_equal(e.seq, "the medium's key", key, medium.key)
+    if medium.account:
+        flipped = bool((medium.flags ^ flags) & at.M_FROZEN)
+        demand_equal(e.seq, "changes", changes, (medium.changes + flipped) & 0xFFFF)
+    medium.changes = changes
     medium.account, medium.state, medium.flags = e.account, state, flags
     medium.expires_day = expires_day
     books.media_by_key[key] = max(e.medium, books.media_by_key.get(key, 0))
@@ -236,5 +249,7 @@ WRITERS = {
     at.CATEGORY: category_row,
     at.RULES: rules_row,
     at.MEALS: meals_row,
+    at.SCHEDULED: schedule.scheduled,
+    at.UNSCHEDULED: schedule.unscheduled,
     at.DOCUMENT: document,
 }

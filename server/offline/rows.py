@@ -9,12 +9,13 @@ from typing import Final
 from server.offline import layout as at
 
 _ACCOUNT: Final = struct.Struct("<qqqQIIIIHHBBBBI")
-_COLD: Final = struct.Struct("<q16s8sIBB22x")
-_MEDIUM: Final = struct.Struct("<16sIBB2xH2x")
+_COLD: Final = struct.Struct("<q16s8sIBBH20x")
+_MEDIUM: Final = struct.Struct("<16sIBB2xHH")
 _MERCHANT: Final = struct.Struct("<qBBB49x")
 _TERMINAL: Final = struct.Struct("<16sIIIIQQQQBBB57x")
 _HOLD: Final = struct.Struct("<QqqIIIIIHBBBB10x")
 _UNDO: Final = struct.Struct("<QqB11x")
+_SCHEDULED: Final = struct.Struct("<QII56s52x")
 _LEDGER: Final = struct.Struct("<q20x")
 _REQUEST: Final = struct.Struct("<16sQQ")
 
@@ -44,6 +45,7 @@ class Account:
     pin_version: int = 0
     pin_kid: int = 0
     kind: int = 0
+    changes: int = 0
 
     def image(self) -> bytes:
         """Return the hot row without its stamp."""
@@ -67,9 +69,8 @@ class Account:
 
     def cold_image(self) -> bytes:
         """Return the cold row without its stamp."""
-        return _COLD.pack(
-            self.water, self.pin_tag, self.pin_salt, self.pin_version, self.pin_kid, self.kind
-        )
+        papers = (self.pin_version, self.pin_kid, self.kind, self.changes)
+        return _COLD.pack(self.water, self.pin_tag, self.pin_salt, *papers)
 
 
 @dataclass(slots=True)
@@ -81,10 +82,12 @@ class Medium:
     state: int = 0
     flags: int = 0
     expires_day: int = 0
+    changes: int = 0
 
     def image(self) -> bytes:
         """Return the row without its stamp."""
-        return _MEDIUM.pack(self.key, self.account, self.state, self.flags, self.expires_day)
+        papers = (self.state, self.flags, self.expires_day, self.changes)
+        return _MEDIUM.pack(self.key, self.account, *papers)
 
 
 @dataclass(slots=True)
@@ -169,6 +172,30 @@ class Hold:
             self.water,
             self.counts,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """An effect that waits for its time, with its bytes."""
+
+    seq: int
+    account: int
+    medium: int
+    body: bytes
+    due_s: int
+    mask: int
+    changes: int
+    kind: int
+    event: int
+    expect: int
+    expect_status: int
+    expect_flags: int
+    spare: int
+    values: bytes
+
+    def image(self) -> bytes:
+        """Return the row without its stamp."""
+        return _SCHEDULED.pack(self.seq, self.account, self.medium, self.body)
 
 
 @dataclass(slots=True)

@@ -76,8 +76,14 @@ def shape(books: Books, e: Entry, account: Account | None) -> None:
 
 def office_shape(e: Entry) -> None:
     """Check a record of a paper: fields that belong to payments are zero."""
-    if e.flags & ~_OFFICE & ~at.F_PIN_BAD or e.original_seq or e.aux:
+    due = e.flags & at.F_DUE
+    names_another = bool(due) or e.type == at.UNSCHEDULED
+    if e.aux or bool(e.original_seq) != names_another:
         raise Difference(e.seq, "a paper with the fields of a payment")
+    if e.flags & ~(at.F_DUE if due else _OFFICE | at.F_PIN_BAD):
+        raise Difference(e.seq, f"flags {e.flags:#x} are not of a paper")
+    if due and (e.batch_no or e.terminal_seq or e.fingerprint or e.parts != 1):
+        raise Difference(e.seq, "what falls due has no command behind it")
     if e.outcome == at.EFFECT and e.reason:
         raise Difference(e.seq, "a paper in effect with a reason to refuse")
     used = USED.get(e.type, ())
@@ -90,6 +96,8 @@ USED: Final = {
     at.ACCOUNT: ("account",),
     at.MEDIUM: ("account", "medium"),
     at.MERCHANT: ("merchant",),
+    at.SCHEDULED: ("account", "medium"),
+    at.UNSCHEDULED: ("account", "medium"),
     at.TERMINAL: ("terminal", "merchant"),
 }
 """Rows a paper names."""

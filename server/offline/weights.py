@@ -21,7 +21,7 @@ class Weights:
 
     __slots__ = (
         "_known", "_sum", "accounts", "categories", "cold", "holds", "ledger", "media",
-        "merchants", "mixes", "requests", "rules", "terminals", "undos",
+        "merchants", "mixes", "requests", "rules", "scheduled", "terminals", "undos",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -35,6 +35,7 @@ class Weights:
         self.terminals: set[int] = set()
         self.holds: set[int] = set()
         self.undos: set[int] = set()
+        self.scheduled: set[int] = set()
         self.ledger: set[int] = set()
         self.rules: set[int] = set()
         self.categories: set[int] = set()
@@ -74,6 +75,9 @@ class Weights:
             yield at.T_HOLD, 0, n, hold.image() if hold else b""
         for n in take(self.undos):
             yield at.T_UNDO, 0, n, undo_image(n, books.undos[n])
+        for n in take(self.scheduled):
+            waits = books.scheduled.get(n)
+            yield at.T_SCHEDULED, 0, n, waits.image() if waits else b""
         for n in take(self.rules):
             yield at.T_RULES, n, n, (books.next_rules if n == 1 else books.next_meals).body
         for n in take(self.categories):

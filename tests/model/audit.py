@@ -7,7 +7,7 @@ rule of the model. It raises `Violation` at the first record that breaks an inva
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from tests.model.numbers import (
     HOLDER_WALLETS,
@@ -32,6 +32,7 @@ MOVES = {
     Kind.ADJUST,
 }
 PAPERS = {kind for kind in Kind if kind >= Kind.ACCOUNT}
+RULES_FIELDS = tuple(field.name for field in fields(Rules))[1:]
 UNUSABLE = {MediumState.VOID, MediumState.RETURNED, MediumState.UNBOUND}
 
 
@@ -80,6 +81,7 @@ class Auditor:
     refused_media: set[int] = field(default_factory=set)
     posted: dict[int, Record] = field(default_factory=dict)
     """Approved purchases, holds and captures by seq."""
+    scheduled: dict[int, Record] = field(default_factory=dict)
     open_holds: set[int] = field(default_factory=set)
     ended_holds: set[int] = field(default_factory=set)
     refunded: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -163,11 +165,12 @@ class Auditor:
 
     def papers(self, record: Record) -> None:
         """Remember what papers say that money depends on."""
+        self.waiting(record)
         if record.type is Kind.ACCOUNT:
             self.limits[record.account] = (record.image[4], record.image[5])
             self.fails[record.account] = record.image[2]
         elif record.type is Kind.MEDIUM:
-            _key, state, flags, _event, _expires = record.image
+            _key, state, flags, *_rest = record.image
             if state in UNUSABLE or flags & (MediumFlag.LOST | MediumFlag.FROZEN):
                 self.refused_media.add(record.medium)
             else:
@@ -178,6 +181,27 @@ class Auditor:
             self.counters_known &= offset == self.rules.utc_offset_seconds
         elif record.type is Kind.MEALS:
             self.counters_known = False
+
+    def waiting(self, record: Record) -> None:
+        """What is scheduled ends once, and not as something else."""
+        if record.type is Kind.SCHEDULED:
+            self.scheduled[record.seq] = record
+        elif record.type is Kind.UNSCHEDULED or record.flags & Flag.DUE:
+            known = self.scheduled.pop(record.original_seq, None)
+            demand(known is not None, "what was never scheduled, or ended before", record)
+            same = known and (known.account, known.medium) == (record.account, record.medium)
+            demand(bool(same), "what was scheduled for another row", record)
+            if known and record.type is Kind.UNSCHEDULED:
+                demand(known.image == record.image, "another effect than scheduled", record)
+            if known and record.type is Kind.RULES:
+                self.masked(known, record)
+
+    def masked(self, known: Record, record: Record) -> None:
+        """Rules that fall due change what was scheduled and nothing else."""
+        mask, values = known.image[1], known.image[8]
+        for bit, (name, value) in enumerate(zip(RULES_FIELDS, values, strict=True)):
+            wanted = value if mask >> bit & 1 else getattr(self.rules, name)
+            demand(getattr(record.image[0], name) == wanted, f"{name} is not {wanted}", record)
 
     # ---- undoing ----
 

@@ -28,6 +28,7 @@ from tests.model.state import (
     Record,
     Reply,
     Rules,
+    Scheduled,
     Tap,
     Terminal,
     Undo,
@@ -55,6 +56,8 @@ class Books:
     categories: dict[int, Counts] = field(default_factory=lambda: dict(SEED_CATEGORIES))
     next_rules: Rules | None = None
     next_meals: Meals | None = None
+    rule_version: int = 1
+    """Of rules and meals together."""
 
     accounts: dict[int, Account] = field(default_factory=dict)
     media: dict[int, Medium] = field(default_factory=dict)
@@ -62,6 +65,7 @@ class Books:
     terminals: dict[int, Terminal] = field(default_factory=dict)
     holds: dict[int, Hold] = field(default_factory=dict)
     undos: dict[int, Undo] = field(default_factory=dict)
+    scheduled: dict[int, Scheduled] = field(default_factory=dict)
     ledger: dict[int, int] = field(default_factory=dict)
     requests: dict[bytes, tuple[tuple[Any, ...], Any]] = field(default_factory=dict)
     journal: list[Record] = field(default_factory=list)
@@ -75,13 +79,20 @@ class Books:
 
     def set_time(self, time_us: int) -> None:
         """Enter a block: everything in it happens at this one time."""
+        self.rule_version += self.rules_change
         self.rules, self.next_rules = self.next_rules or self.rules, None
-        self.meals, self.next_meals = self.next_meals or self.meals, None
+        if self.next_meals is not None:
+            self.meals, self.next_meals = self.next_meals, None
         self.time_us = max(self.time_us, time_us)
         local_s = self.time_us // 1_000_000 + self.rules.utc_offset_seconds
         self.day_key = local_s // 86_400
         self.meal_key = self.meal_at(local_s % 86_400 // 60)
         self.business_date = max(self.business_date, self.day_key)
+
+    @property
+    def rules_change(self) -> bool:
+        """Whether the present block has changed rules or meals, for the next one on."""
+        return self.next_rules is not None or self.next_meals is not None
 
     def meal_at(self, minute: int) -> int:
         """Return the meal's key at a minute of the day, 0 outside meals."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.model.books import Books, answer, asked32
 from tests.model.numbers import (
-    DUE_MAX,
     KIND_OF,
     NO_FLAG,
     Flag,
@@ -144,22 +143,6 @@ def refused(
         asked=tap.amount if tap.op is Op.CAPTURE else 0,
     )
     return answer([record])
-
-
-def process_due(books: Books) -> list[Record]:
-    """At a block's start: every hold whose time has come, earliest first, then by seq."""
-    records: list[Record] = []
-    while len(records) < DUE_MAX:
-        due = [
-            hold
-            for hold in books.holds.values()
-            if hold.state != "GREY" and hold.due_s * 1_000_000 <= books.time_us
-        ]
-        if not due:
-            break
-        hold = min(due, key=lambda h: (h.due_s, h.seq))
-        records.append(fall_due(books, hold))
-    return records
 
 
 def fall_due(books: Books, hold: Hold) -> Record:

@@ -9,6 +9,7 @@ from typing import Any
 from tests.model.numbers import (
     MUST_CHANGE,
     AccountStatus,
+    EffectKind,
     Event,
     Flag,
     Kind,
@@ -24,8 +25,9 @@ MAGIC = 0x4B4C424343434331
 HEADER = struct.Struct("<QHHHHIIQQqIIIIq32s20xI")
 RECORD = struct.Struct("<QBBHHBBIIIIIIQQQ56sII")
 MONEY = struct.Struct("<QqqqqIIHBBBBBx")
-ACCOUNT = struct.Struct("<16s8sIIIBBBBBB14x")
-MEDIUM = struct.Struct("<16sBBBxH34x")
+ACCOUNT = struct.Struct("<16s8sIIIBBBBBBH12x")
+MEDIUM = struct.Struct("<16sBBBxHH32x")
+SCHEDULED = struct.Struct("<IHHBBBBBx42s")
 TERMINAL = struct.Struct("<16sIBB34x")
 RULES = struct.Struct("<IIIIIIIIIIiBB10x")
 MEALS = struct.Struct("<B3x16HI16x")
@@ -113,16 +115,19 @@ def read_money(record: Record, body: bytes) -> None:
 
 
 def account_image(body: bytes) -> tuple[Any, ...]:
-    """Status, must change, fails, version, limits, kind, event: no password."""
-    _tag, _salt, version, day, meal, status, flags, fails, _kid, kind, event = ACCOUNT.unpack(body)
+    """Status, must change, fails, version, limits, kind, event, changes: no password."""
+    _tag, _salt, version, day, meal, status, flags, fails, _kid, kind, event, changes = (
+        ACCOUNT.unpack(body)
+    )
     must_change = bool(flags & MUST_CHANGE)
-    return AccountStatus(status), must_change, fails, version, day, meal, kind, Event(event)
+    papers = (AccountStatus(status), must_change, fails, version, day, meal, kind)
+    return *papers, Event(event), changes
 
 
 def medium_image(body: bytes) -> tuple[Any, ...]:
-    """Key, state, flags, event, expiry."""
-    key, state, flags, event, expires = MEDIUM.unpack(body)
-    return key, MediumState(state), MediumFlag(flags), Event(event), expires
+    """Key, state, flags, event, expiry, changes."""
+    key, state, flags, event, expires, changes = MEDIUM.unpack(body)
+    return key, MediumState(state), MediumFlag(flags), Event(event), expires, changes
 
 
 def terminal_image(body: bytes) -> tuple[Any, ...]:
@@ -140,9 +145,24 @@ def rules_image(body: bytes) -> tuple[Any, ...]:
 
 
 def meals_image(body: bytes) -> tuple[Any, ...]:
-    """Minute ranges in order."""
-    count, *minutes, _version = MEALS.unpack(body)
-    return (tuple(zip(minutes[0:16:2], minutes[1:16:2], strict=True))[:count],)
+    """Minute ranges in order, version."""
+    count, *minutes, version = MEALS.unpack(body)
+    return tuple(zip(minutes[0:16:2], minutes[1:16:2], strict=True))[:count], version
+
+
+def scheduled_image(body: bytes) -> tuple[Any, ...]:
+    """Time, mask, changes, kind, event, what it expects, what it sets."""
+    due_s, mask, changes, number, event, expect, status, flags, raw = SCHEDULED.unpack(body)
+    kind = EffectKind(number)
+    values: tuple[Any, ...] = tuple(raw[:2])
+    if kind is EffectKind.ACCOUNT_STATUS:
+        values = values[:1]
+    elif kind is EffectKind.RULES:
+        *numbers, per_transaction = RULES.unpack(bytes(4) + raw + bytes(10))[1:]
+        values = (*numbers, bool(per_transaction))
+    elif kind is EffectKind.MEALS:
+        values = meals_image(raw[:36] + bytes(20))[0]
+    return due_s, mask, changes, kind, Event(event), expect, status, flags, values
 
 
 def document_image(body: bytes) -> tuple[Any, ...]:
@@ -159,6 +179,8 @@ IMAGES = {
     Kind.CATEGORY: lambda body: tuple(body[:2]),
     Kind.RULES: rules_image,
     Kind.MEALS: meals_image,
+    Kind.SCHEDULED: scheduled_image,
+    Kind.UNSCHEDULED: scheduled_image,
     Kind.DOCUMENT: document_image,
 }
 
@@ -170,7 +192,9 @@ def pack_account(  # the password travels apart
     *, status: int = 1, day_limit: int, meal_limit: int, kind: int, event: int
 ) -> bytes:
     """Return the body of an effect on an account."""
-    return ACCOUNT.pack(bytes(16), bytes(8), 0, day_limit, meal_limit, status, 0, 0, 0, kind, event)
+    return ACCOUNT.pack(
+        bytes(16), bytes(8), 0, day_limit, meal_limit, status, 0, 0, 0, kind, event, 0
+    )
 
 
 def pack_rules(rules: Rules) -> bytes:
@@ -179,7 +203,20 @@ def pack_rules(rules: Rules) -> bytes:
     return RULES.pack(*values)
 
 
-def pack_meals(meals: tuple[tuple[int, int], ...]) -> bytes:
+def pack_scheduled(image: tuple[Any, ...]) -> bytes:
+    """Return the body of a SCHEDULED or UNSCHEDULED record."""
+    *head, values = image
+    kind = image[3]
+    if kind is EffectKind.RULES:
+        raw = RULES.pack(0, *values)[4:46]
+    elif kind is EffectKind.MEALS:
+        raw = pack_meals(values)[:36]
+    else:
+        raw = bytes(values)
+    return SCHEDULED.pack(*head, raw)
+
+
+def pack_meals(meals: tuple[tuple[int, int], ...], version: int = 1) -> bytes:
     """Return the body of a MEALS effect."""
     minutes = [minute for meal in meals for minute in meal]
-    return MEALS.pack(len(meals), *minutes, *[0] * (16 - len(minutes)), 1)
+    return MEALS.pack(len(meals), *minutes, *[0] * (16 - len(minutes)), version)

@@ -8,6 +8,7 @@ The other files of this folder hold the rules by subject:
 - `holds.py`: what becomes of a hold
 - `undo.py`: reversals and refunds
 - `office.py`: papers and funds
+- `schedule.py`: papers that wait for their time, and what falls due
 - `audit.py`: the invariants, recomputed from records alone
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.model import holds, office, payments, undo
+from tests.model import holds, office, payments, schedule, undo
 from tests.model.books import Books, answer
 from tests.model.numbers import (
     IN_SERVICE,
@@ -50,7 +51,12 @@ class Model:
     def begin_block(self, time_us: int) -> list[Record]:
         """Start a block: time never goes back, and what was due by now happens first."""
         self.books.set_time(time_us)
-        return holds.process_due(self.books)
+        return schedule.process_due(self.books)
+
+    @property
+    def block_is_over(self) -> bool:
+        """Whether what happened first leaves the commands to the next block."""
+        return self.books.rules_change or bool(schedule.overdue(self.books))
 
     # ---- terminals ----
 

@@ -49,6 +49,8 @@ class Kind(IntEnum):
     CATEGORY = 68
     RULES = 69
     MEALS = 70
+    SCHEDULED = 71
+    UNSCHEDULED = 72
     DOCUMENT = 96
 
 
@@ -129,6 +131,7 @@ class Reason(IntEnum):
     PIN_NOT_SET = 35
     MERCHANT_SHORT = 36
     PIN_UNVERIFIABLE = 37
+    CONFLICT = 213
 
 
 class Flag(IntFlag):
@@ -251,6 +254,7 @@ class EffectKind(IntEnum):
     TOP_UP = 13
     SUBSIDY = 14
     ADJUST = 15
+    CANCEL = 16
 
 
 class Event(IntEnum):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.model import schedule
 from tests.model.books import Books, signed64
 from tests.model.numbers import (
     AMOUNT_MAX,
@@ -63,6 +64,12 @@ class Effect:
     meal_limit: int = LIMIT_DEFAULT
     rules: Rules | None = None
     meals: Meals = ()
+    due_s: int = 0
+    """Not 0: it waits until then; `mask` says what it changes then."""
+    mask: int = 0
+    unchanged: bool = False
+    scheduled_seq: int = 0
+    """What a CANCEL ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +119,14 @@ def perform(books: Books, act: Act) -> OfficeReply:
             return remember(books, act, refused(books, act, account, reason, verdict))
         flags |= verdict
     for index, effect in enumerate(act.effects):
-        if problem := objection(books, effect) or wrong_row(books, act.effects[:index], effect):
+        before = act.effects[:index]
+        waits = effect.due_s or effect.kind is EffectKind.CANCEL
+        problem = (
+            schedule.objection(books, before, effect)
+            if waits
+            else objection(books, effect) or wrong_row(books, before, effect)
+        )
+        if problem:
             if account:
                 account.pin_fails = fails
             return OfficeReply(status=problem, effect=index)
@@ -240,6 +254,8 @@ def uses_account(effect: Effect) -> bool:
 
 def carry_out(books: Books, effect: Effect, flags: Flag) -> Record:
     """Change the row and write its after-image."""
+    if effect.due_s or effect.kind is EffectKind.CANCEL:
+        return schedule.take_down(books, effect, flags)
     if effect.kind in {EffectKind.TOP_UP, EffectKind.SUBSIDY, EffectKind.ADJUST}:
         return move_funds(books, effect, flags)
     if effect.kind is EffectKind.ACCOUNT_OPEN or is_account(effect.kind):
@@ -281,6 +297,7 @@ def change_account(books: Books, effect: Effect, flags: Flag) -> Record:
         account = books.accounts[effect.row]
     if effect.kind is EffectKind.ACCOUNT_STATUS:
         account.status = AccountStatus(effect.status)
+        account.changes = (account.changes + 1) % 2**16
     elif effect.kind is EffectKind.ACCOUNT_LIMITS:
         account.day_limit, account.meal_limit = effect.day_limit, effect.meal_limit
     elif effect.kind in {EffectKind.PIN_SET, EffectKind.PIN_RESET}:
@@ -288,7 +305,13 @@ def change_account(books: Books, effect: Effect, flags: Flag) -> Record:
         account.pin_version += 1
         account.pin_fails = 0
         account.must_change = effect.kind is EffectKind.PIN_RESET
-    image = (
+    record = paper(Kind.ACCOUNT, flags, account_image(account, effect.event))
+    return books.write(record, account=account, counters=False)
+
+
+def account_image(account: Account, event: Event) -> tuple[Any, ...]:
+    """Return what an account's paper says, without the password."""
+    return (
         account.status,
         account.must_change,
         account.pin_fails,
@@ -296,9 +319,14 @@ def change_account(books: Books, effect: Effect, flags: Flag) -> Record:
         account.day_limit,
         account.meal_limit,
         account.kind,
-        effect.event,
+        event,
+        account.changes,
     )
-    return books.write(paper(Kind.ACCOUNT, flags, image), account=account, counters=False)
+
+
+def medium_image(medium: Medium, event: Event) -> tuple[Any, ...]:
+    """Return what a medium's paper says."""
+    return medium.key, medium.state, medium.flags, event, medium.expires_day, medium.changes
 
 
 def change_medium(books: Books, effect: Effect, flags: Flag) -> Record:
@@ -311,10 +339,11 @@ def change_medium(books: Books, effect: Effect, flags: Flag) -> Record:
         books.media[number] = medium
     else:
         medium = books.media[effect.row]
+        medium.changes += bool((medium.flags ^ effect.flags) & MediumFlag.FROZEN)
     medium.state = MediumState(effect.status)
     medium.flags = MediumFlag(effect.flags)
     medium.expires_day = effect.expires_day
-    image = (medium.key, medium.state, medium.flags, effect.event, medium.expires_day)
+    image = medium_image(medium, effect.event)
     record = paper(Kind.MEDIUM, flags, image, medium=medium.number)
     return books.write(record, account=books.accounts[medium.account], counters=False)
 
@@ -343,10 +372,21 @@ def change_other(books: Books, effect: Effect, flags: Flag) -> Record:
         image = (effect.category, effect.flags)
         return books.write(paper(Kind.CATEGORY, flags, image), counters=False)
     if effect.kind is EffectKind.RULES and effect.rules:
-        books.next_rules = replace(effect.rules, version=books.rules.version + 1)
-        return books.write(paper(Kind.RULES, flags, (books.next_rules,)), counters=False)
-    books.next_meals = effect.meals
-    return books.write(paper(Kind.MEALS, flags, (effect.meals,)), counters=False)
+        return set_rules(books, effect.rules, flags)
+    return set_meals(books, effect.meals, flags)
+
+
+def set_rules(books: Books, rules: Rules, flags: Flag) -> Record:
+    """Write rules for the next block on."""
+    books.next_rules = replace(rules, version=books.rule_version + 1)
+    return books.write(paper(Kind.RULES, flags, (books.next_rules,)), counters=False)
+
+
+def set_meals(books: Books, meals: Meals, flags: Flag) -> Record:
+    """Write meals for the next block on."""
+    books.next_meals = meals
+    image = (meals, books.rule_version + 1)
+    return books.write(paper(Kind.MEALS, flags, image), counters=False)
 
 
 FUND_KINDS = {

@@ -57,14 +57,14 @@ class Rig:
 
     def send(self, tap: Tap) -> Reply:
         """Decide one tap in a block of its own."""
-        due = self.model.begin_block(self.now_us)
+        due = self.open_block()
         reply = self.model.tap(tap)
         self.check(due + ([] if reply.replayed else reply.records))
         return reply
 
     def sign_in(self, name: str) -> Reply | None:
         """Open a batch; later taps of the terminal use it."""
-        due = self.model.begin_block(self.now_us)
+        due = self.open_block()
         reply = self.model.sign_in(name)
         self.check(due + (reply.records if reply else []))
         self.note_batch(name, reply)
@@ -72,7 +72,7 @@ class Rig:
 
     def perform(self, effects: Sequence[Effect], **options: Any) -> OfficeReply:
         """Decide one office command in a block of its own."""
-        due = self.model.begin_block(self.now_us)
+        due = self.open_block()
         options.setdefault("request_id", self.request_id())
         reply = self.model.office(effects, **options)
         self.check(due + ([] if reply.replayed else reply.records))
@@ -80,7 +80,15 @@ class Rig:
 
     def idle(self) -> None:
         """Let what is due happen."""
-        self.check(self.model.begin_block(self.now_us))
+        self.check(self.open_block())
+
+    def open_block(self) -> list[Record]:
+        """Begin the block a command is decided in; blocks of due records alone come before it."""
+        while True:
+            due = self.model.begin_block(self.now_us)
+            if not self.model.block_is_over:
+                return due
+            self.check(due)
 
     # ---- shared ----
 

@@ -9,6 +9,8 @@ from tests.model.numbers import (
     LIMIT_DEFAULT,
     AccountStatus,
     Counts,
+    EffectKind,
+    Event,
     Flag,
     Kind,
     MediumFlag,
@@ -143,6 +145,8 @@ class Account:
     last_seq: int = 0
     water_hold: int = 0
     """Seq of the open transfer to the water purse."""
+    changes: int = 0
+    """How often the status was set."""
 
     @property
     def available(self) -> int:
@@ -160,6 +164,8 @@ class Medium:
     state: MediumState
     flags: MediumFlag = MediumFlag(0)
     expires_day: int = 0
+    changes: int = 0
+    """How often FROZEN was set or cleared."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -220,6 +226,35 @@ class Hold:
     card_counter: int
     state: str = "HELD"
     """HELD, GREY or EXPIRED; a finished hold has no row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled:
+    """An effect that waits for its time."""
+
+    seq: int
+    due_s: int
+    kind: EffectKind
+    event: Event
+    mask: int
+    unchanged: bool
+    expect_status: int
+    expect_flags: int
+    changes: int
+    account: int
+    medium: int
+    values: tuple[Any, ...]
+    """By kind: status; state and flags; category and flags; fields of the rules; meals."""
+
+    @property
+    def image(self) -> tuple[Any, ...]:
+        """Return what its records say."""
+        expects = self.kind in {EffectKind.ACCOUNT_STATUS, EffectKind.MEDIUM_STATE}
+        return (
+            *(self.due_s, self.mask, self.changes, self.kind, self.event),
+            expects + 8 * self.unchanged,
+            *(self.expect_status, self.expect_flags, self.values),
+        )
 
 
 @dataclass(slots=True)

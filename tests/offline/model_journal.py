@@ -58,15 +58,14 @@ def pack(record, fingerprint):
 
 
 def pack_account(record):
-    status, must_change, fails, version, day, meal, kind, event = record.image
+    status, must_change, fails, version, day, meal, kind, event, changes = record.image
     tag = hashlib.sha256(b"%d %d" % (record.account, version)).digest()[:16] if version else b""
-    return at.ACCOUNT.pack(
-        tag, tag[:8], version, day, meal, status, must_change, fails, version > 0, kind, event
-    )
+    papers = (status, must_change, fails, version > 0, kind, event, changes)
+    return at.ACCOUNT.pack(tag, tag[:8], version, day, meal, *papers)
 
 
 def pack_medium(record):
-    return at.MEDIUM.pack(*record.image[:4], record.image[4])
+    return at.MEDIUM.pack(*record.image)
 
 
 def pack_terminal(record):
@@ -86,7 +85,9 @@ PACKERS = {
     Kind.TERMINAL: pack_terminal,
     Kind.CATEGORY: lambda record: bytes(record.image).ljust(56, b"\0"),
     Kind.RULES: lambda record: at.pack_rules(record.image[0]),
-    Kind.MEALS: lambda record: at.pack_meals(record.image[0]),
+    Kind.MEALS: lambda record: at.pack_meals(*record.image),
+    Kind.SCHEDULED: lambda record: at.pack_scheduled(record.image),
+    Kind.UNSCHEDULED: lambda record: at.pack_scheduled(record.image),
     Kind.DOCUMENT: pack_document,
 }
 MOVES_NOTHING = {Kind.HOLD}
@@ -95,7 +96,7 @@ MOVES_NOTHING = {Kind.HOLD}
 def first_records():
     """Return the seed's rules, meals and categories, as a new directory begins with."""
     rules = Record(type=Kind.RULES, image=(Rules(),))
-    meals = Record(type=Kind.MEALS, image=(SEED_MEALS,))
+    meals = Record(type=Kind.MEALS, image=(SEED_MEALS, 1))
     categories = [
         Record(type=Kind.CATEGORY, image=(number, counts))
         for number, counts in SEED_CATEGORIES.items()
@@ -134,8 +135,8 @@ class ModelJournal(Rig):
         if records:
             self.seal(records)
             for record in records:
-                if record.type is Kind.RULES:
-                    self.rule_version = record.image[0].version
+                if record.type in {Kind.RULES, Kind.MEALS}:
+                    self.rule_version = self.model.books.rule_version + 1
 
     def seal(self, records):
         """Append the records as the next block."""

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.model.numbers import (
     KEYPAD,
     AccountStatus,
+    Counts,
     EffectKind,
     Event,
     MediumFlag,
@@ -31,7 +32,7 @@ from tests.model.rig import (
     rules,
     terminal,
 )
-from tests.model.state import Original
+from tests.model.state import SEED_CATEGORIES, SEED_MEALS, Original, Rules
 
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Rules are compared here, not disks: nothing has to reach one."""
@@ -444,6 +445,80 @@ class CampusLife(RuleBasedStateMachine):
             late_capture_seconds=draw(st.sampled_from((40 * 86_400, 3_600))),
         )
         self.rig.do([new])
+
+    # ---- what waits for its time ----
+
+    def waits(self, draw, kind):
+        """Return an effect that is to happen later."""
+        due_s = self.rig.now_us // 1_000_000 + draw(st.sampled_from((0, 1, 2, 60, 300, 1_800)))
+        expected = {"event": Event.STATE, "unchanged": draw(st.booleans()), "due_s": due_s}
+        if kind == "account":
+            number = draw(accounts)
+            return Effect(
+                kind=EffectKind.ACCOUNT_STATUS,
+                row=number,
+                status=draw(st.sampled_from((AccountStatus.NORMAL, AccountStatus.SUSPENDED))),
+                expect_status=draw(
+                    st.sampled_from((AccountStatus.NORMAL, AccountStatus.SUSPENDED))
+                ),
+                **expected,
+            )
+        if kind == "card":
+            flags = st.sampled_from(tuple(map(MediumFlag, range(4))))
+            return Effect(
+                kind=EffectKind.MEDIUM_STATE,
+                row=draw(st.sampled_from((1, 2, 5))),
+                status=draw(st.sampled_from((0, 0, 0, MediumState.ACTIVE))),
+                flags=draw(flags),
+                mask=draw(flags),
+                expect_status=draw(st.sampled_from((0, MediumState.ACTIVE))),
+                expect_flags=draw(flags),
+                **expected,
+            )
+        if kind == "rules":
+            new = Rules(
+                day_limit=draw(st.sampled_from((10_000, 700))),
+                meal_limit=draw(st.sampled_from((5_000, 350))),
+                pin_max=draw(st.sampled_from((3, 5))),
+                late_capture_seconds=draw(st.sampled_from((40 * 86_400, 3_600))),
+            )
+            return replace(rules(), rules=new, due_s=due_s, mask=draw(st.integers(0, 0xFFF)))
+        if kind == "meals":
+            meals = draw(st.sampled_from((SEED_MEALS, SEED_MEALS[:2], ((1260, 300),))))
+            return Effect(kind=EffectKind.MEALS, meals=meals, due_s=due_s)
+        flags = draw(st.sampled_from((SEED_CATEGORIES[1], SEED_CATEGORIES[5], Counts(0))))
+        return Effect(kind=EffectKind.CATEGORY, category=1, flags=flags, due_s=due_s)
+
+    @rule(
+        kinds=st.lists(
+            st.sampled_from(("account", "card", "rules", "rules", "meals", "category")),
+            min_size=1,
+            max_size=3,
+        ),
+        data=st.data(),
+    )
+    def schedule(self, kinds, data):
+        """Several acts that are to happen later, at once or on their own."""
+        self.rig.do([self.waits(data.draw, kind) for kind in kinds])
+
+    @rule(number=accounts, minutes=st.integers(1, 30))
+    def suspend_until(self, number, minutes):
+        """A sanction with its end: a later act on the account ends that too."""
+        status = Effect(kind=EffectKind.ACCOUNT_STATUS, row=number, event=Event.STATUS)
+        later = replace(
+            status,
+            status=AccountStatus.NORMAL,
+            expect_status=AccountStatus.SUSPENDED,
+            unchanged=True,
+            due_s=self.rig.now_us // 1_000_000 + minutes * 60,
+        )
+        self.rig.do([replace(status, status=AccountStatus.SUSPENDED), later])
+
+    @rule(index=pick, twice=st.integers(0, 5))
+    def cancel(self, index, twice):
+        known = [*self.rig.model.books.scheduled, len(self.rig.model.books.journal)]
+        effect = Effect(kind=EffectKind.CANCEL, scheduled_seq=known[index % len(known)])
+        self.rig.perform([effect] * (2 if twice == 0 else 1))
 
     # ---- terminals and time ----
 

@@ -48,7 +48,7 @@ REQUESTS = {
     Op.SIGN_IN: (pb.SignInRequest, pb.SignInResponse),
     Op.SIGN_OFF: (pb.SignOffRequest, pb.SignOffResponse),
 }
-EXPECT_STATUS, EXPECT_LAST_SEQ = 1, 2
+EXPECT_STATUS, EXPECT_LAST_SEQ, EXPECT_UNCHANGED = 1, 2, 8
 
 
 class Clock:
@@ -141,7 +141,7 @@ class EngineRig(Rig):
             self.next_seq = block.records[-1].seq + 1
             written = self.model.begin_block(block.time_us)
             assert block.business_date == self.model.books.business_date
-            assert block.rule_version == self.model.books.rules.version
+            assert block.rule_version == self.model.books.rule_version
             while len(written) < len(block.records) and waiting:
                 answer = waiting.pop(0)()
                 answers.append(answer)
@@ -265,7 +265,9 @@ class EngineRig(Rig):
     def settle(self):
         """Let the clock's time reach the engine's rows: what is due happens first."""
         self.clock.set(self.now_us)
-        due = [h.due_s for h in self.model.books.holds.values() if h.state != "GREY"]
+        books = self.model.books
+        due = [h.due_s for h in books.holds.values() if h.state != "GREY"]
+        due += [s.due_s for s in books.scheduled.values()]
         if due and min(due) * 1_000_000 <= self.now_us:
             self.idle()
         self.compare_blocks([])
@@ -371,6 +373,7 @@ def to_engine(effect):
     """Return the engine's form of an effect."""
     expect = 0 if effect.expect_status is None else EXPECT_STATUS
     expect |= 0 if effect.expect_last_seq is None else EXPECT_LAST_SEQ
+    expect |= EXPECT_UNCHANGED if effect.unchanged else 0
     return ext_engine.Effect(
         int(effect.kind),
         row=effect.row,
@@ -385,6 +388,9 @@ def to_engine(effect):
         credit_wallet=int(effect.credit),
         body=effect_body(effect),
         pin=effect.pin,
+        due_s=effect.due_s,
+        mask=effect.mask,
+        scheduled_seq=effect.scheduled_seq,
     )
 
 
@@ -401,7 +407,7 @@ def effect_body(effect):
         )
     if kind in {EffectKind.MEDIUM_BIND, EffectKind.MEDIUM_STATE}:
         return MEDIUM.pack(
-            effect.key, effect.status, effect.flags, effect.event, effect.expires_day
+            effect.key, effect.status, effect.flags, effect.event, effect.expires_day, 0
         )
     if kind is EffectKind.MERCHANT:
         return bytes([effect.category, effect.status, effect.flags]).ljust(56, b"\0")

@@ -1,0 +1,176 @@
+"""What effects that wait for their time must satisfy, when they are made, end and come true.
+
+**Source:** docs/reference/decisions.md, scheduled effects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server.offline import layout as at
+from server.offline.findings import Difference, demand_equal
+from server.offline.names import RULES_FIELDS
+from server.offline.rows import Scheduled
+
+if TYPE_CHECKING:
+    from server.offline.books import Books
+    from server.offline.layout import Entry
+
+WORDS = 10
+"""Fields of the rules of four bytes; the rest have one."""
+VALUES_AT = 4
+"""Where the values of the rules begin in their body."""
+VALUES_BYTES = 42
+MEALS_BYTES = 36
+TYPES = {
+    at.EF_ACCOUNT_STATUS: at.ACCOUNT,
+    at.EF_MEDIUM_STATE: at.MEDIUM,
+    at.EF_CATEGORY: at.CATEGORY,
+    at.EF_RULES: at.RULES,
+    at.EF_MEALS: at.MEALS,
+}
+"""The record of each kind's coming true."""
+USED = {at.EF_ACCOUNT_STATUS: 1, at.EF_MEDIUM_STATE: 2, at.EF_CATEGORY: 2, at.EF_MEALS: MEALS_BYTES}
+"""Bytes of the values that mean something."""
+
+
+def read(e: Entry, body: bytes) -> Scheduled:
+    """Read a body and check what must be zero."""
+    waits = Scheduled(e.seq, e.account, e.medium, body, *at.SCHEDULED_BODY.unpack(body))
+    if waits.kind not in TYPES or waits.spare:
+        raise Difference(e.seq, f"effect {waits.kind} cannot wait, or bytes that should be zero")
+    of_row = waits.kind in (at.EF_ACCOUNT_STATUS, at.EF_MEDIUM_STATE)
+    rows = (bool(e.account), bool(e.medium), bool(waits.expect & at.X_STATUS))
+    wanted = (of_row, waits.kind == at.EF_MEDIUM_STATE, of_row)
+    demand_equal(e.seq, "rows and expectation", rows, wanted)
+    values = waits.values
+    if waits.kind == at.EF_RULES:
+        meant = masked(bytes(VALUES_BYTES), values, waits.mask)
+    else:
+        used = USED[waits.kind]
+        meant = values[:used] + bytes(VALUES_BYTES - used)
+    if waits.kind == at.EF_MEDIUM_STATE and (values[1] | waits.expect_flags) & ~waits.mask:
+        raise Difference(e.seq, "flags outside the mask")
+    demand_equal(e.seq, "values that mean something", values, meant)
+    return waits
+
+
+def masked(before: bytes, values: bytes, mask: int) -> bytes:
+    """Replace the fields of the rules that the mask names."""
+    after = bytearray(before)
+    for field in range(len(RULES_FIELDS)):
+        if mask >> field & 1:
+            start = 4 * min(field, WORDS) + max(field - WORDS, 0)
+            end = start + (4 if field < WORDS else 1)
+            after[start:end] = values[start:end]
+    return bytes(after)
+
+
+def scheduled(books: Books, e: Entry, body: bytes) -> None:
+    """An effect waits from now on."""
+    waits = read(e, body)
+    changes = 0
+    if waits.medium:
+        medium = books.media.get(waits.medium)
+        if medium is None or medium.account != e.account:
+            raise Difference(e.seq, "a medium that is not the account's")
+        changes = medium.changes
+    elif waits.account:
+        changes = books.accounts[waits.account].changes
+    demand_equal(e.seq, "changes", waits.changes, changes)
+    books.wait(waits)
+    follow_account(books, e)
+
+
+def unscheduled(books: Books, e: Entry, body: bytes) -> None:
+    """It waits no more: cancelled, or its time has come and the row is another."""
+    waits = known(books, e)
+    told = (e.account, e.medium, body)
+    demand_equal(e.seq, "what was scheduled", told, (waits.account, waits.medium, waits.body))
+    due = bool(e.flags & at.F_DUE)
+    verdict = (e.outcome == at.DECLINED, e.reason)
+    demand_equal(e.seq, "outcome and reason", verdict, (due, at.R_CONFLICT if due else 0))
+    books.wait_no_more(waits.seq)
+    follow_account(books, e)
+
+
+def follow_account(books: Books, e: Entry) -> None:
+    """Link the record to its account."""
+    if e.account:
+        books.accounts[e.account].last_seq = e.seq
+        books.weights.accounts.add(e.account)
+
+
+def known(books: Books, e: Entry) -> Scheduled:
+    """Find what waits."""
+    waits = books.scheduled.get(e.original_seq)
+    if waits is None:
+        raise Difference(e.seq, f"seq {e.original_seq} is nothing that waits")
+    return waits
+
+
+def falls_due(books: Books, e: Entry, body: bytes) -> None:
+    """An effect's time has come: it is the earliest, fits or does not, and is as scheduled."""
+    waits = known(books, e)
+    if waits.due_s * 1_000_000 > books.time_us:
+        raise Difference(e.seq, "a scheduled effect before its time")
+    demand_equal(e.seq, "the earliest of what is due", waits.seq, books.earliest()[1])
+    if e.type == at.UNSCHEDULED:
+        if fits(books, waits):
+            raise Difference(e.seq, "given up although its row is as expected")
+        return
+    demand_equal(e.seq, "type and fit", (e.type, fits(books, waits)), (TYPES[waits.kind], True))
+    demand_equal(e.seq, "rows", (e.account, e.medium), (waits.account, waits.medium))
+    demand_equal(e.seq, "what comes true", body, after_image(books, waits, body))
+    books.wait_no_more(waits.seq)
+    books.rules_fell_due = e.type in (at.RULES, at.MEALS)
+
+
+def fits(books: Books, waits: Scheduled) -> bool:
+    """Whether the row is as the effect expects it."""
+    if waits.medium:
+        medium = books.media[waits.medium]
+        same = waits.expect_status in (0, medium.state)
+        same = same and medium.flags & waits.mask == waits.expect_flags
+        changes = medium.changes
+    elif waits.account:
+        account = books.accounts[waits.account]
+        same, changes = account.status == waits.expect_status, account.changes
+    else:
+        return True
+    return same and (not waits.expect & at.X_UNCHANGED or changes == waits.changes)
+
+
+def after_image(books: Books, waits: Scheduled, body: bytes) -> bytes:
+    """Return what the record must hold; versions and passwords are compared by its type."""
+    values = waits.values
+    if waits.kind == at.EF_RULES:
+        kept = books.next_rules.body
+        end = VALUES_AT + VALUES_BYTES
+        return body[:VALUES_AT] + masked(kept[VALUES_AT:end], values, waits.mask) + kept[end:]
+    if waits.kind == at.EF_MEALS:
+        return values[:MEALS_BYTES] + body[MEALS_BYTES : MEALS_BYTES + 4] + bytes(16)
+    if waits.kind == at.EF_CATEGORY:
+        return values[:2] + bytes(54)
+    if waits.kind == at.EF_MEDIUM_STATE:
+        medium = books.media[waits.medium]
+        flags = medium.flags & ~waits.mask & 0xFF | values[1]
+        papers = (values[0] or medium.state, flags, waits.event, 0, medium.expires_day)
+        changes = medium.changes + bool((medium.flags ^ flags) & at.M_FROZEN)
+        return at.MEDIUM_BODY.pack(medium.key, *papers, changes & 0xFFFF, bytes(32))
+    account = books.accounts[waits.account]
+    return at.ACCOUNT_BODY.pack(
+        account.pin_tag,
+        account.pin_salt,
+        account.pin_version,
+        account.day_limit,
+        account.meal_limit,
+        values[0],
+        account.flags,
+        account.pin_fails,
+        account.pin_kid,
+        account.kind,
+        waits.event,
+        (account.changes + 1) & 0xFFFF,
+        bytes(12),
+    )
