@@ -6,6 +6,7 @@ ID number), GB 11643-1999 with ISO 7064 MOD 11-2 (check character), RFC 9562 (UU
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from enum import StrEnum
@@ -116,6 +117,20 @@ def parse_request_id(text: str) -> bytes | None:
 def request_time_ms(request_id: bytes) -> int:
     """Return the time inside a request id, milliseconds since 1970 UTC by its maker's clock."""
     return int.from_bytes(request_id[:6], "big")
+
+
+def part_request_id(request_id: bytes, part: int) -> bytes:
+    """Return the id of one part of a request that is written in several acts; part 0 has its own.
+
+    Args:
+        request_id: 16 bytes.
+        part: from 0.
+    """
+    if not part:
+        return request_id
+    digest = hashlib.sha256(request_id + part.to_bytes(4, "big")).digest()
+    text = make_request_id(request_time_ms(request_id), digest[:10])
+    return uuid.UUID(text).bytes
 
 
 def make_request_id(time_ms: int, random: bytes) -> str:

@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, start_
 from campuscard.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
+    card_office_service_pb2,
+    card_office_service_pb2_grpc,
     merchant_service_pb2,
     merchant_service_pb2_grpc,
     ops_service_pb2,
@@ -29,8 +31,10 @@ from ext.engine import Engine
 from ext.errors import EngineError
 from server import logs
 from server.argon import Argon
+from server.certificates import CertificateSigner
 from server.clock import open_clock
 from server.config import split_address
+from server.files import SealedFiles
 from server.first_admin import enter_first_admin
 from server.identity import LOCAL
 from server.interceptors.errors import ErrorsGuard
@@ -45,6 +49,7 @@ from server.office_lane import OfficeLane
 from server.page_tokens import PageTokens
 from server.projector import Projector
 from server.services.account import AccountService
+from server.services.card_office import CardOfficeService
 from server.services.merchant import MerchantService
 from server.services.office import Office
 from server.services.ops import OpsService
@@ -66,6 +71,7 @@ if TYPE_CHECKING:
 _FILES: Final[tuple[FileDescriptor, ...]] = (
     terminal_service_pb2.DESCRIPTOR,
     account_service_pb2.DESCRIPTOR,
+    card_office_service_pb2.DESCRIPTOR,
     merchant_service_pb2.DESCRIPTOR,
     ops_service_pb2.DESCRIPTOR,
     staff_service_pb2.DESCRIPTOR,
@@ -177,6 +183,7 @@ class Server:
             lane=lane,
             keys=keys,
             clock=clock,
+            files=SealedFiles(settings.data.files_path, keys),
             tokens=PageTokens(keys.derive("page-tokens")),
             fingerprint_key=keys.derive("request-fingerprints"),
             initial_password=settings.office.initial_password,
@@ -196,6 +203,9 @@ class Server:
         grpc_server.add_generic_rpc_handlers((terminal.handler(),))
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
             AccountService(office), grpc_server
+        )
+        card_office_service_pb2_grpc.add_CardOfficeServiceServicer_to_server(
+            CardOfficeService(office, signer=CertificateSigner(keys)), grpc_server
         )
         merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(
             MerchantService(office), grpc_server

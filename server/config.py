@@ -138,6 +138,11 @@ class DataSettings(_Section):
         return self.directory / "keys" if self.holder_keys is None else self.holder_keys
 
     @property
+    def files_path(self) -> Path:
+        """Directory of photos and papers."""
+        return self.directory / "files"
+
+    @property
     def registry_path(self) -> Path:
         """File of the registry."""
         return self.directory / "registry" / "registry.db"

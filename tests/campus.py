@@ -30,11 +30,13 @@ import grpc
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import (
     account_service_pb2_grpc,
+    card_office_service_pb2_grpc,
     merchant_service_pb2_grpc,
     ops_service_pb2_grpc,
     staff_service_pb2_grpc,
     terminal_service_pb2_grpc,
 )
+from campuscard.v1 import card_office_service_pb2 as cards_pb
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
 from campuscard.v1 import staff_service_pb2 as staff_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
@@ -50,6 +52,7 @@ CALL_S = 10
 RECEIVE_MAX = 8 << 20
 STUBS = {
     "AccountService": account_service_pb2_grpc.AccountServiceStub,
+    "CardOfficeService": card_office_service_pb2_grpc.CardOfficeServiceStub,
     "MerchantService": merchant_service_pb2_grpc.MerchantServiceStub,
     "OpsService": ops_service_pb2_grpc.OpsServiceStub,
     "StaffService": staff_service_pb2_grpc.StaffServiceStub,
@@ -115,14 +118,33 @@ class Holder:
         )
         return self.campus.accounts.TopUp(request, timeout=CALL_S)
 
-    def event(self, event):
-        """Let something happen to the medium: a name of MediumEvent, as "REPORT_LOSS"."""
-        request = accounts_pb.SetMediumStateRequest(
-            request_id=self.campus.request_id(),
-            medium=self.medium,
-            event=accounts_pb.MediumEvent.Value(f"MEDIUM_EVENT_{event}"),
+    def lose(self, **options):
+        """Report the card lost at the counter."""
+        request = cards_pb.ReportLossRequest(
+            request_id=self.campus.request_id(), account_no=self.account_no, **options
         )
-        return self.campus.accounts.SetMediumState(request, timeout=CALL_S)
+        return self.campus.cards.ReportLoss(request, timeout=CALL_S)
+
+    def unlose(self, medium=None, **options):
+        """Take the loss back at the counter, the card (or another medium) presented."""
+        request = cards_pb.UnlossRequest(
+            request_id=self.campus.request_id(),
+            account_no=self.account_no,
+            medium=medium or self.medium,
+            **options,
+        )
+        return self.campus.cards.Unloss(request, timeout=CALL_S)
+
+    def unlose_late(self):
+        """The same outside the hours of the counter, with a supervisor's leave."""
+        request = cards_pb.OverrideHoursRequest(
+            request_id=self.campus.request_id(),
+            account_no=self.account_no,
+            operation=cards_pb.COUNTER_OPERATION_UNLOSS,
+            reason=REASON,
+        )
+        self.campus.cards.OverrideHours(request, timeout=CALL_S)
+        return self.unlose()
 
     def set_status(self, status):
         request = accounts_pb.SetAccountStatusRequest(
@@ -458,6 +480,10 @@ class Campus:
     @property
     def accounts(self):
         return self.stub("AccountService")
+
+    @property
+    def cards(self):
+        return self.stub("CardOfficeService")
 
     @property
     def merchants(self):

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from core import losses, media
 from core.cards import PHYSICAL_CARD, TABLE, VOID, CardEvent
 from core.counter import Moment
 from core.losses import LossScope
-from core.permissions import Channel, Role
-from core.refusals import missing
-from server.identity import LOCAL, acting, caller
+from core.permissions import Role
+from core.refusals import invalid, missing
+from server.identity import acting, caller
 from server.registers import cards, cases
 from server.registers.parameters import values_at
 from server.registry import AnsweredRequest
+from server.services import fields
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from core.card_facts import CardFacts, CaseFacts
     from core.facts import AccountFacts, MediumFacts
     from core.media import Carrier
     from core.plans import Plan
     from server.office_lane import Desk
     from server.registry import Registry
+
+
+ITEMS_MAX: Final = 1_000
+"""Items of one request."""
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,24 +43,25 @@ class Papers:
     case: CaseFacts | None
 
 
-def channel() -> str:
-    """Return the caller's channel; who is on the loopback without an identity stands at the counter."""
-    return Channel.COUNTER if caller() is LOCAL else caller().channel
-
-
 def classes() -> frozenset[str] | None:
     """Return the classes the caller is bound to; None: not bound to any."""
     return caller().classes if acting().role == Role.CLASS_TEACHER.name else None
 
 
 def moment_at(
-    registry: Registry, now_us: int, *, event: CardEvent | None = None, account_number: int = 0
+    registry: Registry,
+    now_us: int,
+    *,
+    channel: str = "",
+    event: CardEvent | None = None,
+    account_number: int = 0,
 ) -> Moment:
     """Return now, as rules of the counter see it.
 
     Args:
         registry: to read.
         now_us: the clock.
+        channel: of the caller, for events that ask for one.
         event: for which a supervisor's leave counts.
         account_number: for whom it counts.
     """
@@ -65,7 +75,7 @@ def moment_at(
         time_us=now_us,
         utc_offset_s=offset,
         values=values_at(sql, now_us),
-        channel=channel(),
+        channel=channel,
         calendar={},
         override=override,
     )
@@ -116,6 +126,42 @@ def carrier_of(registry: Registry, medium: MediumFacts, today: int) -> Carrier |
         return media.carrier_of_medium(medium, today)
     card = cards.card_of_medium(registry.connection, medium.number)
     return None if card is None else media.carrier_of_card(card, today)
+
+
+def card_behind(registry: Registry, uid: bytes, today: int) -> Carrier | None:
+    """Return the card behind a UID as the state table sees it on a day; None: it is not known."""
+    bound = registry.bound_medium(PHYSICAL_CARD, uid)
+    return carrier_of(registry, bound, today) if bound else None
+
+
+def some(field: str, items: Sequence[_Item]) -> Sequence[_Item]:
+    """Read the items of a request that takes many.
+
+    Raises:
+        Refusal: FIELD_INVALID for none or too many.
+    """
+    if not 1 <= len(items) <= ITEMS_MAX:
+        raise invalid(field, f"1 to {ITEMS_MAX}")
+    return items
+
+
+def parts(items: Sequence[_Item], size: int) -> Iterator[tuple[int, Sequence[_Item]]]:
+    """Cut items into parts that are written by one act each, numbered from 0."""
+    for part, start in enumerate(range(0, len(items), size)):
+        yield part, items[start : start + size]
+
+
+def account_or_medium(request: Any) -> tuple[str, tuple[int, bytes] | None]:
+    """Read the fields ``account_no`` and ``medium`` of which exactly one is set.
+
+    Raises:
+        Refusal: FIELD_INVALID.
+    """
+    if bool(request.account_no) == request.HasField("medium"):
+        raise invalid("account_no", "either account_no or medium")
+    if request.account_no:
+        return fields.account_no(request.account_no), None
+    return "", fields.medium("medium", request.medium)
 
 
 async def report_loss(

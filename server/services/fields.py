@@ -16,6 +16,8 @@ TOKEN_MAX: Final = 64
 """Bytes of a medium's token at most."""
 DAY_MAX: Final = 65_535
 """Largest local day a record can hold, days since 1970-01-01."""
+REASON_MAX: Final = 200
+"""Characters of a reason at most."""
 _UID_BYTES: Final = (4, 14)
 _RFID_CARD: Final = 1
 _MEDIUM_TYPES: Final = (1, 4)
@@ -70,6 +72,26 @@ def text(field: str, value: str, *, longest: int, shortest: int = 0) -> str:
         raise invalid(field, f"{shortest} to {longest} characters")
     if value != value.strip() or any(not char.isprintable() for char in value):
         raise invalid(field, "printable, without white space at its ends")
+    return value
+
+
+def reason(value: str, *, needed: bool = False) -> str:
+    """Read why a person does something."""
+    return text("reason", value, shortest=1 if needed else 0, longest=REASON_MAX)
+
+
+def uid(field: str, value: bytes) -> bytes:
+    """Read a card's UID."""
+    least, largest = _UID_BYTES
+    if not least <= len(value) <= largest:
+        raise invalid(field, f"{least} to {largest} bytes")
+    return value
+
+
+def receipt_no(value: str) -> str:
+    """Read the number of a receipt."""
+    if not 1 <= len(value) <= 32 or not value.isascii() or not value.isprintable() or " " in value:
+        raise invalid("receipt_no", "1 to 32 printable ASCII characters without spaces")
     return value
 
 

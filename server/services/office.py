@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from google.protobuf.message import Message
 
 from campuscard.v1.act_pb2 import Act as ActMessage
-from core.ids import make_request_id
+from core.ids import make_request_id, part_request_id
 from server.identity import acting, caller
 from server.office_lane import Act, fingerprint
 from server.services import fields
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.plans import Plan
     from core.ports import Clock, HolderKeys
     from ext.engine import AccountReply, Engine
+    from server.files import SealedFiles
     from server.office_lane import ActAnswer, Desk, OfficeLane
     from server.page_tokens import PageTokens
     from server.projector import Projector
@@ -47,6 +48,7 @@ class Office:
         lane: started.
         keys: the holders' keys.
         clock: the server's.
+        files: of holders: photos and papers.
         tokens: of pages.
         fingerprint_key: 32 bytes of this server's own.
         initial_password: what an ID number ending in X becomes.
@@ -60,6 +62,7 @@ class Office:
         lane: OfficeLane,
         keys: HolderKeys,
         clock: Clock,
+        files: SealedFiles,
         tokens: PageTokens,
         fingerprint_key: bytes,
         initial_password: InitialPassword,
@@ -68,6 +71,7 @@ class Office:
         self.projector = projector
         self.keys = keys
         self.clock = clock
+        self.files = files
         self.tokens = tokens
         self.initial_password = initial_password
         self._lane = lane
@@ -100,6 +104,36 @@ class Office:
             actor=caller().number,
         )
         return answer(await self._lane.decide(act), response)
+
+    async def part(
+        self,
+        request: Any,
+        part: int,
+        decide: Callable[[Desk], Awaitable[Plan | AnsweredRequest]],
+    ) -> ActAnswer:
+        """Have one part of a request decided that is written in several acts.
+
+        Sent again, the parts that were written answer as they did and the others go on.
+
+        Args:
+            request: the message, with its request_id.
+            part: from 0, the same work for the same number.
+            decide: decides it at the desk.
+
+        Raises:
+            Refusal: why not.
+        """
+        name = request.DESCRIPTOR.full_name
+        body = part.to_bytes(4, "big") + compared_body(request)
+        act = Act(
+            name=name,
+            request_id=part_request_id(fields.request_id(request.request_id), part),
+            fingerprint=fingerprint(self._fingerprint_key, name, body),
+            decide=decide,
+            by=acting(request.reason if "reason" in request.DESCRIPTOR.fields_by_name else ""),
+            actor=caller().number,
+        )
+        return await self._lane.decide(act)
 
     async def record(
         self,
@@ -153,13 +187,16 @@ def compared_body(request: Message) -> bytes:
 
 def answer(given: ActAnswer, response: type[Response]) -> Response:
     """Write the response of an answered act."""
-    request = given.request
-    act = ActMessage(
-        seq=request.seq,
-        time_us=request.time_us,
-        business_date=request.business_date,
+    make: Any = response
+    made: Response = make(act=act_message(given), **given.request.facts)
+    return made
+
+
+def act_message(given: ActAnswer) -> ActMessage:
+    """Say where an act stands in the journal."""
+    return ActMessage(
+        seq=given.request.seq,
+        time_us=given.request.time_us,
+        business_date=given.request.business_date,
         replayed=given.replayed,
     )
-    make: Any = response
-    made: Response = make(act=act, **request.facts)
-    return made

@@ -55,7 +55,7 @@ def test_loss_during_payment(scene):
     with ThreadPoolExecutor(9) as pool:
         paying = [pool.submit(pay, pos) for pos in terminals]
         assert started.wait(DEADLINE_S)
-        loss = pool.submit(a.event, "REPORT_LOSS").result()
+        loss = pool.submit(a.lose).result()
         decisions = [d for each in paying for d in each.result()]
     approved = [d.seq for d in decisions if d.reason == "OK"]
     refused = [d for d in decisions if d.reason != "OK"]
@@ -63,7 +63,7 @@ def test_loss_during_payment(scene):
     assert {d.reason for d in refused} == {"CARD_LOST"}
     assert max(approved) < loss.act.seq < min(d.seq for d in refused)
     assert scene.pos7.balance(qr).online_fen == 20_000 - len(approved)
-    assert a.event("REPORT_LOSS").act.seq == loss.act.seq, "the second report is the first loss"
+    assert a.lose().act.seq == loss.act.seq, "the second report is the first loss"
     lost = next(m for m in a.read().media if m.medium == a.medium)
     assert (lost.lost, lost.lost_seq, lost.lost_time_us) == (True, loss.act.seq, loss.act.time_us)
     assert scene.pos7.pay(qr, 1).reason == "OK"

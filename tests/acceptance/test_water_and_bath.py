@@ -114,8 +114,8 @@ def test_a_late_capture_may_make_a_debt(scene):
 def test_a_loss_during_the_shower(scene):
     a, meter = scene.a, scene.b1
     hold = meter.hold(a, 600)
-    a.event("REPORT_LOSS")
+    a.lose()
     assert meter.capture(hold.seq, 346).approved_fen == 346
     assert meter.hold(a, 600).reason == "CARD_LOST"
-    a.event("CANCEL_LOSS")
+    a.unlose_late()
     assert meter.hold(a, 600).reason == "OK"

@@ -43,7 +43,7 @@ def lived_in(campus):
     holder = campus.open_account("200571020316", id_number="44070320050812123X", top_up_fen=9_000)
     assert pos.pay(holder, 100).reason == "OK"
     other = campus.open_account(name="李四")
-    other.event("REPORT_LOSS")
+    other.lose()
     with pytest.raises(grpc.RpcError):
         holder.set_password("000000", "904617")
     holder.set_password("812123", "904617")

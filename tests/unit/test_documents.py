@@ -12,7 +12,6 @@ SAMPLES = [
     documents.PasswordSet(),
     documents.PasswordReset(),
     documents.MediumBound(medium_type=1, medium_token=b"\x04\xa1"),
-    documents.MediumStateSet(event=3),
     documents.MediumUnbound(),
     documents.ToppedUp(source=1, channel_txn_id="wx-1"),
     documents.SubsidyGranted(label="2024-03"),
@@ -29,6 +28,45 @@ SAMPLES = [
     documents.PhotosStored(
         numbers=(7,), addresses=(bytes(32),), widths=(600,), heights=(800,), sizes=(90_000,)
     ),
+    documents.cards.CardsIssued(
+        batch=1,
+        indexes=(1, 2),
+        uids=(b"\x04\xa1",),
+        types=(1, 2),
+        card_nos=(1, 2),
+        refused=(1, 2),
+        reasons=("CARD_EXISTS",),
+    ),
+    documents.cards.CardsHandedOver(batch=1),
+    documents.cards.CardsActivated(indexes=(1, 2), refused=(1, 2), reasons=("CARD_EXISTS",)),
+    documents.cards.LossReported(scope=1),
+    documents.cards.LossCancelled(case_no=1, override=1),
+    documents.cards.CaseOpened(account=1, case_no=1, card_no=1, fee_fen=1, faulty=1, closes=1),
+    documents.cards.PaperAttached(account=1, case_no=1, paper=1, file="R-778", state=1),
+    documents.cards.FeeConfirmed(
+        account=1, case_no=1, receipt_no="R-778", paid_us=1, early=1, state=1
+    ),
+    documents.cards.WaiverProposed(account=1, case_no=1),
+    documents.cards.FeeWaived(account=1, case_no=1, state=1),
+    documents.cards.FeeRefunded(account=1, case_no=1),
+    documents.cards.CardMade(case_no=1, card_no=1, uid=b"\x04\xa1", override=1),
+    documents.cards.MakeFailed(account=1, case_no=1, card_no=1),
+    documents.cards.CardPickedUp(case_no=1, override=1),
+    documents.cards.CaseCancelled(account=1, case_no=1),
+    documents.cards.CardUpgraded(card_no=1, uid=b"\x04\xa1", override=1),
+    documents.cards.CardRenewed(),
+    documents.cards.CardsReturned(
+        indexes=(1, 2), refused=(1, 2), reasons=("CARD_EXISTS",), owners=(1, 2), override=1
+    ),
+    documents.cards.ReturnListed(returned=1, missing=(1, 2)),
+    documents.cards.CardCompensated(receipt_no="R-778", paid_us=1, early=1),
+    documents.cards.CertificateIssued(account=1, certificate_no=1, certificate="R-778"),
+    documents.cards.CertificateRevoked(account=1, certificate_no=1),
+    documents.cards.HolderWarned(account=1),
+    documents.cards.UseSuspended(account=1, medium=1, until_us=1),
+    documents.cards.UseResumed(account=1, medium=1),
+    documents.cards.HoursOverridden(account=1, operation="R-778", day=1),
+    documents.cards.NoticeAcknowledged(account=1, notice=1),
     documents.staff.StaffCreated(
         staff=1, name="admin", grants=("SEC_ADMIN",), secret_mac=b"\x07", secret_until_us=9
     ),
@@ -62,7 +100,7 @@ def test_golden_bytes():
     assert SAMPLES[0].encode() == (
         b'{"account_no":"007","medium_token":"","medium_type":0,"sealed":"AP8=","v":1}'
     )
-    assert SAMPLES[13].encode() == b'{"names":["LUNCH","DINNER"],"v":1}'
+    assert SAMPLES[12].encode() == b'{"names":["LUNCH","DINNER"],"v":1}'
     assert documents.MerchantSet(merchant_id="M", name="食").encode() == (
         '{"merchant_id":"M","name":"食","v":1}'.encode()
     )
@@ -76,7 +114,6 @@ def test_kind_numbers_are_durable():
         4: "PasswordSet",
         5: "PasswordReset",
         6: "MediumBound",
-        7: "MediumStateSet",
         8: "MediumUnbound",
         9: "ToppedUp",
         10: "SubsidyGranted",
@@ -89,6 +126,33 @@ def test_kind_numbers_are_durable():
         33: "HoldersAdded",
         34: "HoldersChanged",
         35: "PhotosStored",
+        48: "CardsIssued",
+        49: "CardsHandedOver",
+        50: "CardsActivated",
+        51: "LossReported",
+        52: "LossCancelled",
+        53: "CaseOpened",
+        54: "PaperAttached",
+        55: "FeeConfirmed",
+        56: "WaiverProposed",
+        57: "FeeWaived",
+        58: "FeeRefunded",
+        59: "CardMade",
+        60: "MakeFailed",
+        61: "CardPickedUp",
+        62: "CaseCancelled",
+        63: "CardUpgraded",
+        64: "CardRenewed",
+        65: "CardsReturned",
+        66: "ReturnListed",
+        67: "CardCompensated",
+        68: "CertificateIssued",
+        69: "CertificateRevoked",
+        70: "HolderWarned",
+        71: "UseSuspended",
+        72: "UseResumed",
+        73: "HoursOverridden",
+        74: "NoticeAcknowledged",
         96: "StaffCreated",
         97: "StaffSignedIn",
         98: "StaffSignInFailed",
