@@ -15,9 +15,11 @@ from campuscard.v1 import (
     account_service_pb2_grpc,
     merchant_service_pb2_grpc,
     ops_service_pb2_grpc,
+    staff_service_pb2_grpc,
     terminal_service_pb2_grpc,
 )
 from clients.admin.console import Exit, Failure, tr
+from clients.session import signed_channel
 from clients.terminal.link import details
 from core.catalogue import BY_NAME
 from core.ids import make_request_id
@@ -45,12 +47,13 @@ class Services:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._channel = grpc.insecure_channel(
+        self._channel = signed_channel(
             address, options=[("grpc.max_receive_message_length", _RECEIVE_MAX)]
         )
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(self._channel)
         self.ops = ops_service_pb2_grpc.OpsServiceStub(self._channel)
+        self.staff = staff_service_pb2_grpc.StaffServiceStub(self._channel)
         self.terminals = terminal_service_pb2_grpc.TerminalServiceStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -60,7 +63,12 @@ class Services:
         self._channel.close()
 
     def call(
-        self, method: Callable[..., Response], request: Message, *, timeout_s: float = TIMEOUT_S
+        self,
+        method: Callable[..., Response],
+        request: Message,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        metadata: tuple[tuple[str, str], ...] = (),
     ) -> Response:
         """Call; where the server says that it may help, again. For reads and for acts with an id.
 
@@ -71,7 +79,7 @@ class Services:
         pause_s = 0.05
         while True:
             try:
-                return method(request, timeout=timeout_s)
+                return method(request, timeout=timeout_s, metadata=metadata)
             except grpc.RpcError as error:
                 pause_s = max(2 * pause_s, details(error).wait_s or 0.0)
                 if not _may_repeat(error) or time.monotonic() + pause_s >= ends:

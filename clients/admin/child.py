@@ -59,7 +59,7 @@ class ServerProcess:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, DIES_WITH_PARENT: "1"},
                 start_new_session=True,  # Ctrl-C is for the demo, which then drains the server
@@ -77,6 +77,13 @@ class ServerProcess:
                 self.kill()
                 raise self.failure()
             time.sleep(_POLL_S)
+
+    def printed(self) -> str:
+        """Return what it has printed for a person since it was last asked; this is not logged."""
+        if self._process is None or self._process.stdout is None:
+            return ""
+        os.set_blocking(self._process.stdout.fileno(), False)
+        return (self._process.stdout.read() or b"").decode(errors="replace")
 
     def failure(self) -> Failure:
         """Say why it does not run, in its own words."""

@@ -16,6 +16,7 @@ from clients.admin import (
     offline,
     operations,
     payments,
+    staff,
     terminals,
 )
 from clients.admin.console import Exit, Failure, print_json, show_failure, tr
@@ -171,6 +172,15 @@ app.add_typer(
 app.add_typer(accounts.app, name="account")
 app.add_typer(merchants.app, name="merchant")
 app.add_typer(terminals.app, name="terminal")
+app.add_typer(
+    staff.app,
+    name="staff",
+    epilog=examples(
+        "campuscard staff sign-in admin",
+        'campuscard staff create 2017001 --role CARD_OFFICER --reason "new clerk"',
+        "campuscard staff acts --actor staff:2",
+    ),
+)
 app.add_typer(local.config_app, name="config")
 
 

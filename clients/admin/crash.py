@@ -53,7 +53,7 @@ def crash(
     plan = Plan(rate=rate, duration_s=seconds, seed=seed)
     answered: list[Receipt] = []
     address = "127.0.0.1:0"
-    with running(directory, files, address=address, metrics=address) as (server, _):
+    with running(directory, files, address=address, metrics=address) as (server, _, staff):
 
         async def pull_the_plug() -> None:
             await asyncio.sleep(seconds / 2)
@@ -61,6 +61,7 @@ def crash(
             note(tr("⚡ kill -9, 重启中…", "⚡ kill -9, restarting…"))
             server.launch()
             await asyncio.to_thread(server.wait_ready)
+            await asyncio.to_thread(staff.sign_in)  # sessions end with the process
             note(tr("服务器已恢复。", "The server is back."))
             await server.ended()
 
@@ -73,6 +74,7 @@ def crash(
                 quiet=output is Output.JSON,
                 until=pull_the_plug,
                 on_receipt=answered.append,
+                token=staff.token,
             )
             _, summary = asyncio.run(work)
         lost = asyncio.run(lost_answers(server.address, answered))

@@ -34,6 +34,7 @@ from clients.admin.console import (
     screen,
     tr,
 )
+from clients.admin.demo_staff import CLERK, PASSWORD, TOTP_STEPS, DemoStaff
 from clients.admin.doctor import is_held
 from clients.admin.load import Loader, Report
 from clients.admin.payments import open_store
@@ -49,7 +50,7 @@ from clients.admin.terminals import (
     run_simulation,
 )
 from clients.campus import FileFormatError
-from clients.terminal import connect
+from clients.session import TokenSource, connect_signed
 from clients.terminal.simulate import Plan
 
 app: Final = typer.Typer(invoke_without_command=True)
@@ -58,9 +59,17 @@ DIRECTORY: Final = Path("var/demo")
 METRICS: Final = "127.0.0.1:9464"
 SEGMENT_BYTES: Final = 64 << 20  # a demo's journal grows by about 4 GiB a month at 100 taps/s
 FAILURES_SHOWN: Final = 20
+SECRET_MARK: Final = "One-time secret of "  # noqa: S105 - what serve prints before it
 ACCOUNT: Final = "202371010101"  # the first student of the files
 KEEP_S: Final = 3_600  # a demo runs for ever: its tills forget what is settled
-EXTRA: Final = '\n[log]\nformat = "json"\nlevel = "warning"\n'
+EXTRA: Final = f"""
+[log]
+format = "json"
+level = "warning"
+
+[staff]
+totp_steps = {TOTP_STEPS}
+"""
 
 DirectoryOption = Annotated[
     Path, typer.Option("--directory", help=tr("演示数据的目录。", "Where the demo keeps its data."))
@@ -88,7 +97,7 @@ def demo(
     die_with_parent()
     campus = load_campus(files, terminals=terminals)
     plan = Plan(rate=rate, duration_s=seconds, seed=seed)
-    with running(directory, files, address=address, metrics=metrics) as (server, served):
+    with running(directory, files, address=address, metrics=metrics) as (server, served, staff):
         header = places(directory, server, served)
         if not screen.is_terminal or output is Output.JSON:
             for line in header:
@@ -103,6 +112,7 @@ def demo(
                 quiet=quiet,
                 header=header,
                 until=server.ended,
+                token=staff.token,
             )
             meter, summary = asyncio.run(work)
         if not server.is_running():
@@ -113,16 +123,16 @@ def demo(
 @contextlib.contextmanager
 def running(
     directory: Path, files: Path, *, address: str, metrics: str
-) -> Iterator[tuple[ServerProcess, str]]:
+) -> Iterator[tuple[ServerProcess, str, DemoStaff]]:
     """Make, start and load the demo campus; drain the server at the end.
 
-    Yields the server and where its metrics are.
+    Yields the server, where its metrics are, and its staff, signed in.
     """
     check_port(address, "--address")
     address = free_or_any(address)  # the same after a restart
     config = directory / local.CONFIG_NAME
     if not config.exists():
-        local.create(directory, extra=EXTRA, segment_bytes=SEGMENT_BYTES)
+        local.create(directory, test=True, extra=EXTRA, segment_bytes=SEGMENT_BYTES)
         note(tr(f"已建立 {directory}", f"Made {directory}"))
     metrics = free_or_any(metrics)
     options = ("--address", address, "--metrics", metrics)
@@ -132,8 +142,12 @@ def running(
     try:
         elapsed_s = time.monotonic() - started_s
         note(tr(f"服务器已启动 ({elapsed_s:.1f} s)", f"The server is up ({elapsed_s:.1f} s)"))
-        load_once(directory, files, server.address)
-        yield server, metrics
+        staff = DemoStaff(directory, server.address)
+        if not staff.known():
+            staff.enter(first_secret(server))
+        staff.sign_in()
+        load_once(directory, files, server.address, staff.token)
+        yield server, metrics, staff
     finally:
         if server.is_running():
             clean = server.drain()
@@ -162,12 +176,28 @@ def places(directory: Path, server: ServerProcess, metrics: str) -> list[str]:
             f"{directory}/   (日志 server.log; 删除: {command} demo reset)",
             f"{directory}/   (log: server.log; remove: {command} demo reset)",
         ),
+        tr(
+            f"  员工     {CLERK}, 密码 {PASSWORD!r}, 已登录; 再登录: {command} demo sign-in",
+            f"  staff    {CLERK}, password {PASSWORD!r}, signed in; again: {command} demo sign-in",
+        ),
         tr("  另开一个终端, 试试:", "  in a second shell, try:"),
         *(f"    {command} {line}{there}" for line in tries),
         tr("  停止之后, 拔电源试试:", "  after Ctrl-C, pull the plug:"),
         f"    {command} demo crash",
         "",
     ]
+
+
+def first_secret(server: ServerProcess) -> str:
+    """Return the one-time secret a new directory's server has printed."""
+    for line in server.printed().splitlines():
+        if line.startswith(SECRET_MARK):
+            return line.split()[4]
+    raise Failure(
+        tr("演示数据来自旧版本。", "The demo's data is of an earlier version."),
+        code=Exit.LOCAL,
+        step=f"{typed_command()} demo reset",
+    )
 
 
 def typed_command() -> str:
@@ -184,13 +214,13 @@ def typed_command() -> str:
 # -- loading --------------------------------------------------------------------------------------
 
 
-def load_once(directory: Path, files: Path, address: str) -> None:
+def load_once(directory: Path, files: Path, address: str, token: TokenSource) -> None:
     """Load the files unless exactly these have been loaded into this directory."""
     marker = directory / "loaded"
     digest = files_digest(files)
     if marker.exists() and marker.read_text(encoding="utf-8") == digest:
         return
-    report = load_files(files, address, quiet=False)
+    report = load_files(files, address, quiet=False, token=token)
     show_report(report)
     if not report.failures:
         marker.write_text(digest, encoding="utf-8")
@@ -204,7 +234,9 @@ def files_digest(files: Path) -> str:
     return digest.hexdigest()
 
 
-def load_files(files: Path, address: str, *, quiet: bool) -> Report:
+def load_files(
+    files: Path, address: str, *, quiet: bool, token: TokenSource | None = None
+) -> Report:
     """Load a directory of campus files, with progress bars for a person."""
 
     async def work(bars: Progress) -> Report:
@@ -215,7 +247,7 @@ def load_files(files: Path, address: str, *, quiet: bool) -> Report:
                 tasks[file] = bars.add_task(file, total=total)
             bars.update(tasks[file], completed=count)
 
-        async with connect(address) as channel:
+        async with connect_signed(address, token=token) as channel:
             return await Loader(channel, progress=progress).load(files)
 
     columns = (
@@ -295,6 +327,24 @@ def report_fields(report: Report) -> dict[str, Any]:
             for failure in report.failures
         ],
     }
+
+
+@app.command(
+    "sign-in",
+    help=tr("以演示员工登录: demo 或 admin。", "Sign in as staff of the demo: demo or admin."),
+)
+def sign_in(
+    name: Annotated[str, typer.Argument(help=tr("登录名。", "Sign-in name."))] = CLERK,
+    directory: DirectoryOption = DIRECTORY,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Sign in with the password and authenticator a demo directory keeps."""
+    DemoStaff(directory, address).sign_in(name)
+    if output is Output.JSON:
+        print_json({"name": name})
+    else:
+        done(tr(f"已登录: {name}", f"Signed in: {name}"))
 
 
 @app.command(

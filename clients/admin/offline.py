@@ -28,6 +28,7 @@ from clients.admin.console import (
     yuan,
 )
 from clients.admin.local import ConfigOption, settings_of
+from clients.session import Bearer, token_for
 
 if TYPE_CHECKING:
     from server.offline.verify import Verdict
@@ -256,6 +257,7 @@ def follow(
                 stop_at_head=stop_at_head,
                 progress=progress,
                 stop=lambda: stopping,
+                interceptors=[Bearer(lambda: token_for(address))],
             )
     except tool.FollowError as error:
         raise Failure(str(error), code=Exit.UNREACHABLE) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import os
 import sys
 import time
 from pathlib import Path
@@ -32,6 +31,7 @@ from clients.admin.console import (
     yuan,
 )
 from clients.admin.plain import enum_word, plain
+from clients.session import state_directory
 from clients.terminal import Receipt, Result, SqliteStore, Terminal, card, connect, now_us
 from clients.terminal.errors import (
     BatchRegressedError,
@@ -130,7 +130,7 @@ def pay(
     amount_fen = amount(amount_yuan)
     with Services(address) as services:
         medium = medium_of(services, account, uid)
-    path = store if store is not None else _state_directory() / f"terminal-{terminal_id}.db"
+    path = store if store is not None else state_directory() / f"terminal-{terminal_id}.db"
     work = _pay(address, terminal_id, path, medium, amount_fen, pin=pin, twice=send_twice)
     receipts = asyncio.run(work)
     if output is Output.JSON:
@@ -229,11 +229,6 @@ async def _keypad(receipt: Receipt) -> str | None:
         typer.prompt, tr("交易密码", "Transaction password"), default="", hide_input=True
     )
     return str(text) or None
-
-
-def _state_directory() -> Path:
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "campuscard"
 
 
 def _receipt_fields(receipt: Receipt) -> dict[str, Any]:

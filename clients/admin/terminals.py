@@ -29,6 +29,7 @@ from clients.admin.console import (
 from clients.admin.payments import open_store
 from clients.admin.plain import plain
 from clients.campus import FileFormatError
+from clients.session import TokenSource, connect_signed
 from clients.terminal import Receipt, SqliteStore, connect
 from clients.terminal.meter import Meter
 from clients.terminal.simulate import Plan, Simulation
@@ -176,19 +177,25 @@ async def run_simulation(
     header: Sequence[str] = (),
     until: Callable[[], Coroutine[Any, Any, None]] | None = None,
     on_receipt: Callable[[Receipt], None] | None = None,
+    token: TokenSource | None = None,
 ) -> tuple[Meter, dict[str, Any]]:
     """Simulate until the plan's end, Ctrl-C, SIGTERM, or until ``until`` returns."""
     loop = asyncio.get_running_loop()
-    async with connect(address) as channel:
+    async with connect(address) as channel, connect_signed(address, token=token) as office:
         simulation = Simulation(
-            campus, plan=plan, channel=channel, store=store, on_receipt=on_receipt
+            campus,
+            plan=plan,
+            channel=channel,
+            office=office,
+            store=store,
+            on_receipt=on_receipt,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, simulation.stop.set)
         shown = asyncio.create_task(
             watch(
                 simulation,
-                channel=channel,
+                channel=office,
                 console=notes if quiet else screen,
                 tr=tr,
                 header=header,

@@ -55,16 +55,19 @@ class Simulation:
         *,
         plan: Plan,
         channel: grpc.aio.Channel,
+        office: grpc.aio.Channel,
         store: Store,
         on_receipt: Callable[[Receipt], None] | None = None,
     ) -> None:
-        """Prepare. ``on_receipt`` is told every answer a customer got."""
+        """Prepare. Terminals call over ``channel``; top-ups and losses go over ``office``, which
+        sends a token; ``on_receipt`` is told every answer a customer got.
+        """
         self._on_receipt = on_receipt
         self._campus = campus
         self._plan = plan
         self._traffic = Traffic(campus, seed=plan.seed, rate=plan.rate)
         self._people = random.Random(plan.seed + 1)
-        self._accounts = accounts_grpc.AccountServiceStub(channel)
+        self._accounts = accounts_grpc.AccountServiceStub(office)
         self._terminals = {
             terminal_id: Terminal(terminal_id, channel=channel, store=store)
             for terminal_id in campus.terminal_ids

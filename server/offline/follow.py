@@ -25,11 +25,12 @@ from server.offline.identity import NAME, read, unpack
 from server.offline.restore import refuse_occupied, sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from server.offline.copies import Copy
 
+    Interceptor = grpc.UnaryUnaryClientInterceptor | grpc.UnaryStreamClientInterceptor
     Progress = Callable[[int, int], None]
     """Called with (seq copied, head of the source)."""
     Stop = Callable[[], bool]
@@ -42,6 +43,9 @@ LOOK_S: Final = 0.2
 RETRY_FIRST_S: Final = 1
 RETRY_LAST_S: Final = 30
 FLEETING: Final = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED))
+WAITED_FOR: Final = FLEETING | {grpc.StatusCode.UNAUTHENTICATED}
+"""What a following that began well comes back after: sessions end with the source's process, and
+somebody will sign in again."""
 
 
 class FollowError(Exception):
@@ -85,6 +89,7 @@ def run(
     stop_at_head: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
+    interceptors: Sequence[Interceptor] = (),
     sleep: Callable[[float], None] = time.sleep,
 ) -> FollowResult:
     """Copy the journal of a running server.
@@ -95,6 +100,7 @@ def run(
         stop_at_head: end at the head as it stands now; else go on, and come back after breaks.
         progress: called after every message.
         stop: asked after every message, and while nothing comes.
+        interceptors: of the calls; what sends the token of whoever follows.
         sleep: how to wait between two tries.
 
     Raises:
@@ -106,7 +112,7 @@ def run(
     with grpc.insecure_channel(
         address, options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
     ) as channel:
-        stub = pb_grpc.OpsServiceStub(channel)
+        stub = pb_grpc.OpsServiceStub(grpc.intercept_channel(channel, *interceptors))
         head = first_head(stub, address)
         copied = Copied(head_seq=head.acknowledged_seq)
         start = known_seq(directory, head, address)
@@ -258,7 +264,7 @@ def keep_following(
         except grpc.RpcError as error:
             if stop is not None and stop():
                 return
-            if stop_at_head or code_of(error) not in FLEETING:
+            if stop_at_head or code_of(error) not in WAITED_FOR:
                 raise FollowError(words(error)) from error
         if stop_at_head or (stop is not None and stop()):
             return
