@@ -46,7 +46,10 @@ def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     durable = is_disk(directory)
     try:
         yield from sqlite_rows(directory, raw, accounts, scale=scale, durable=durable)
-        yield from postgres_rows(directory, raw, accounts, scale=scale, durable=durable)
+        try:
+            yield from postgres_rows(directory, raw, accounts, scale=scale, durable=durable)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            progress(f"PostgreSQL could not be measured: {error}")
     finally:
         raw.close()
 

@@ -51,14 +51,6 @@ class Served:
         pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in pairs}
 
-    def memory_bytes(self) -> int:
-        """Return its resident anonymous memory: RssAnon of /proc/PID/status."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        for line in status.splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1_024
-        raise OSError("no RssAnon")
-
 
 @contextlib.contextmanager
 def serving(directory: Path, accounts: int, *, segment_bytes: int) -> Iterator[Served]:

@@ -1,73 +1,87 @@
-"""A server of a million accounts: its start after a power cut, its memory, its checkpoints."""
+"""A million accounts: the start after a power cut, memory, blocks beside a checkpoint."""
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench.disk import is_disk
 from bench.inside import Checkpoints, Inside
-from bench.rows import Row, percentile, progress
-from bench.rpc import BATCH, SHAPES, Clients
-from bench.serving import CALL_S, Served, serving
-from bench.workload import Scale, draws, options
-from campuscard.v1 import ops_service_pb2 as ops_pb
-from clients.admin.calls import Services
-from ext.engine import Engine
+from bench.rows import ROOT, Row, percentile, progress
+from bench.starting import BATCH
+from bench.workload import Scale, make_campus
 
 ACCOUNTS: Final = 1_000_000
 START_S: Final = 1.5
 MEMORY_MB: Final = 400.0
 WORST_MS: Final = 20.0
 _BATCHES: Final = 150
-_SHAPE: Final = SHAPES[-1]
+_LONGEST_S: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What one process measured."""
+
+    process_s: float  # from exec to the first payment answered
+    engine_s: float  # opening: checkpoint, hash, replay
+    records: int  # replayed
+    memory: int  # bytes, after paying
 
 
 def measure(directory: Path, scale: Scale) -> Iterator[Row]:
-    """Yield start, memory under load, and checkpoint."""
-    rounds = scale.choose(9, 3, 1)
+    """Yield start, memory after paying, and checkpoint."""
+    rounds = scale.choose(9, 2, 1)
     accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
     durable = is_disk(directory)
-    with serving(directory, accounts, segment_bytes=scale.file_bytes) as served:
-        progress(f"start {accounts}: a checkpoint before all")
-        checkpoint(served)
-        engine_s: list[float] = []
-        server_s: list[float] = []
-        records = 0
-        for number in range(rounds):
-            progress(f"start {number + 1} of {rounds}")
-            pay(served, accounts)
-            served.process.kill()
-            seconds, records = open_engine(directory / "campus", accounts)
-            engine_s.append(seconds)
-            began = time.perf_counter()
-            served.process.start()
-            server_s.append(time.perf_counter() - began)
-        yield start_row(f"start {accounts}", server_s, accounts, records, durable=durable)
-        yield start_row(f"start engine {accounts}", engine_s, accounts, records, durable=durable)
-        pay(served, accounts)
-        checkpoint(served)
-        yield Row(
-            name=f"memory {accounts}", value=served.memory_bytes() / 1e6, unit="MB",
-            accounts=accounts, target=MEMORY_MB, least=False, detail={"what": "RssAnon"},
-        )  # fmt: skip
-    batches = scale.choose(2_000, 500, 4)
-    yield checkpoint_row(directory / "campus", accounts, batches, durable=durable)
+    campus = directory / "campus"
+    make_campus(campus, accounts, segment_bytes=scale.file_bytes)
+    batches = scale.choose(_BATCHES, _BATCHES, 2)
+    progress(f"start {accounts}: a checkpoint before all")
+    start(campus, accounts, batches)
+    starts = []
+    for number in range(rounds):
+        progress(f"start {number + 1} of {rounds}")
+        starts.append(start(campus, accounts, batches))
+    records = starts[-1].records
+    process_s, engine_s = [s.process_s for s in starts], [s.engine_s for s in starts]
+    yield start_row(f"start {accounts}", process_s, accounts, records, durable=durable)
+    yield start_row(f"start engine {accounts}", engine_s, accounts, records, durable=durable)
+    yield Row(
+        name=f"memory {accounts}", value=max(s.memory for s in starts) / 1e6, unit="MB",
+        accounts=accounts, target=MEMORY_MB, least=False, detail={"what": "RssAnon"},
+    )  # fmt: skip
+    yield checkpoint_row(campus, accounts, scale.choose(2_000, 400, 4), durable=durable)
 
 
-def open_engine(campus: Path, accounts: int) -> tuple[float, int]:
-    """Open and close an engine where a server was killed; seconds, and records replayed."""
+def start(campus: Path, accounts: int, batches: int) -> Start:
+    """Run one process to its end, which is sudden.
+
+    Raises:
+        RuntimeError: it failed; it has said why on standard error.
+    """
+    command = [sys.executable, "-m", "bench.starting", str(campus), str(accounts), str(batches)]
+    paths = [str(ROOT), str(ROOT / "build" / "stubs"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     began = time.perf_counter()
-    engine = Engine(str(campus / "data"), str(campus / "campuscard.key"), options(accounts))
-    seconds = time.perf_counter() - began
-    recovered = engine.recovered
-    engine.close()
-    if recovered["state_seq"] == 0:
-        raise RuntimeError(f"the start did not take the checkpoint: {recovered['discarded']}")
-    return seconds, recovered["records"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        if child.stdout is None:
+            raise RuntimeError("no pipe")
+        first = child.stdout.readline()
+        seconds = time.perf_counter() - began
+        last = child.stdout.readline()
+        if child.wait(_LONGEST_S) != 0:
+            raise RuntimeError("an engine did not start")
+    opened, ended = json.loads(first), json.loads(last)
+    return Start(seconds, opened["opened_s"], opened["records"], ended["anonymous_bytes"])
 
 
 def start_row(
@@ -80,19 +94,6 @@ def start_row(
         target=START_S, least=False,
         detail={"replayed_records": records, "rounds": len(seconds)},
     )  # fmt: skip
-
-
-def pay(served: Served, accounts: int) -> None:
-    """Let accounts pay, in batches."""
-    clients = Clients(served, _SHAPE, draws(accounts))
-    clients.send(clients.messages(_BATCHES))
-    clients.close()
-
-
-def checkpoint(served: Served) -> int:
-    """Run a checkpoint; the seq it stands at."""
-    with Services(served.address) as services:
-        return services.ops.Checkpoint(ops_pb.CheckpointRequest(), timeout=CALL_S).seq
 
 
 def checkpoint_row(campus: Path, accounts: int, batches: int, *, durable: bool) -> Row:
