@@ -283,6 +283,59 @@ def test_a_batch_is_queued_whole_and_answered_in_order(paid):
     assert approved == [*range(1_000, 1_007), *range(1_008, 1_200)]
 
 
+def streamed(desk, amount=1, **key):
+    message = pb.AuthorizeStreamRequest(authorization=desk.payment(desk.account_number, amount))
+    for name, value in key.items():
+        setattr(message.authorization, name, value)
+    return message.SerializeToString()
+
+
+def next_answer(desk, stream):
+    while (answer := stream.take()) is None:
+        future = desk.future()
+        stream.wait(future)
+        desk.wait(future)
+    return pb.AuthorizeStreamResponse.FromString(answer)
+
+
+def test_a_stream_takes_so_many_at_once_and_answers_in_order(paid):
+    stream = paid.engine.stream(4)
+    assert stream.take() is None
+    assert stream.put(streamed(paid, terminal_seq=2_001))
+    assert stream.put(b"\xff", 0), "what is wrong is answered in its place"
+    assert stream.put(streamed(paid, terminal_seq=2_003), 250)
+    assert stream.put(streamed(paid, terminal_seq=2_004))
+    assert not stream.put(streamed(paid, terminal_seq=2_005)), "its bound"
+    first = next_answer(paid, stream)
+    assert (first.terminal_seq, first.decision.reason) == (2_001, "OK")
+    assert next_answer(paid, stream).error.reason == "REQUEST_MALFORMED"
+    third = next_answer(paid, stream)
+    assert (third.error.reason, third.error.retry_after_ms) == ("RATE_LIMITED", 250)
+    assert third.terminal_seq == 2_003
+    assert stream.put(streamed(paid, terminal_seq=2_003))
+    stream.end()
+    assert not stream.over
+    assert [next_answer(paid, stream).terminal_seq for _ in range(2)] == [2_004, 2_003]
+    assert stream.over
+    assert stream.take() is None
+
+
+def test_a_stream_that_is_given_up_leaves_its_decisions(paid):
+    stream = paid.engine.stream(64)
+    before = paid.engine.head()["decided_seq"]
+    for seq in range(2_100, 2_164):
+        assert stream.put(streamed(paid, terminal_seq=seq))
+    del stream
+    paid.ask("Authorize", paid.payment(paid.account_number, 1))
+    assert paid.engine.head()["acknowledged_seq"] >= before + 65
+    last = paid.engine.stream(1)
+    assert paid.engine.drain(10)
+    assert last.put(streamed(paid, terminal_seq=2_200))
+    refused = next_answer(paid, last)
+    assert (refused.error.reason, refused.terminal_seq) == ("SHUTTING_DOWN", 2_200)
+    assert refused.error.retry_after_ms > 0
+
+
 def test_a_batch_larger_than_the_queue_is_refused_whole(tmp_path):
     with Desk(tmp_path, queue=64) as desk:
         account = desk.open_account(1_000)

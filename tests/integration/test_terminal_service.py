@@ -1,12 +1,14 @@
 """TerminalService through grpcio: every hot method, the stream, the batch, what is asked later."""
 
 import itertools
+import time
 
 import grpc
 import pytest
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import terminal_service_pb2 as pb
+from campuscard.v1 import terminal_service_pb2_grpc
 from tests.campus import CALL_S, refusal
 
 
@@ -187,6 +189,30 @@ def test_a_stream_answers_in_request_order(campus):
     assert not any(a.decision.HasField("refusal") for a in answers)
     paid = sum(a.decision.approved_fen for a in answers)
     assert holder.online_fen == 4_000 - paid
+
+
+def test_a_stream_whose_caller_does_not_read_is_not_decided(campus):
+    """What is decided and not taken is bounded: HTTP/2's window, then `stream_in_flight`."""
+    pos = campus.terminal("POS-DEAF")
+    holder = campus.open_account(top_up_fen=100_000)
+    count = 20_000
+    requests = [
+        pb.AuthorizeStreamRequest(authorization=pos.purchase(holder, 1, pin="888888"))
+        for _ in range(count)
+    ]
+    before = campus.metrics()["campuscard_commands_total"]
+    narrow = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16_384)]
+    with grpc.insecure_channel(campus.address, options=narrow) as channel:
+        stub = terminal_service_pb2_grpc.TerminalServiceStub(channel)
+        call = stub.AuthorizeStream(iter(requests), timeout=60)
+        assert next(iter(call)).decision.reason == "OK"
+        decided, last = campus.metrics()["campuscard_commands_total"], -1
+        while decided != last:
+            time.sleep(1)
+            decided, last = campus.metrics()["campuscard_commands_total"], decided
+        assert decided - before < count // 2
+        call.cancel()
+    assert pos.pay(holder, 1, pin="888888", seq=60_000).reason == "OK"
 
 
 def test_a_stream_goes_on_after_a_message_that_is_wrong(campus):

@@ -296,6 +296,26 @@ def test_follow_writes_nothing_that_fails_a_check(sealed, tmp_path):
     assert verdict.blocks == 12
 
 
+def test_a_first_copy_cut_short_is_begun_again(sealed, tmp_path):
+    """What a crash leaves stands under a hidden name, and nobody was told of it."""
+    hidden = tmp_path / ".copy.following"
+    write_directory(hidden, sealed[:3])
+    (hidden / "journal" / "000001" / "data.mdb").write_bytes(b"torn")
+    with BlockServer(sealed) as source:
+        with (hidden / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with pytest.raises(DirectoryInUse):
+                follow.run(source.address, tmp_path / "copy", stop_at_head=True)
+        result = follow.run(source.address, tmp_path / "copy", stop_at_head=True)
+        assert result.blocks == len(sealed)
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "thesis.txt").write_text("mine")
+        with pytest.raises(DirectoryError, match="not empty"):
+            follow.run(source.address, tmp_path / "other", stop_at_head=True)
+    assert not hidden.exists()
+    assert check(tmp_path / "copy").ok
+
+
 def test_follow_says_when_nobody_answers(tmp_path, monkeypatch):
     monkeypatch.setattr(follow, "CONNECT_S", 0.2)
     with pytest.raises(FollowError, match=r"DEADLINE|UNAVAILABLE"):
