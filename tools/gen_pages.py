@@ -51,6 +51,9 @@ gRPC status means that nothing was decided, or that the outcome is unknown; it c
 (`reason`, domain `campuscard`, metadata), a Chinese `LocalizedMessage`, `RetryInfo` where the same
 request may be sent again, and `BadRequest` where a field is wrong.
 
+A message more than four times as large as the largest bound of `[limits]` is cut off by gRPC before it
+is whole: that `RESOURCE_EXHAUSTED` alone has no details.
+
 The same reason that refuses a tap at a terminal ends a call of the office with status
 `FAILED_PRECONDITION`. Names in braces are filled from the decision's numbers, fen written as yuan.
 Numbers of outcomes stand in journal records: durable, never reused; only `TERMINAL_NOT_SIGNED_IN` and
