@@ -126,9 +126,17 @@ def part_request_id(request_id: bytes, part: int) -> bytes:
         request_id: 16 bytes.
         part: from 0.
     """
-    if not part:
-        return request_id
-    digest = hashlib.sha256(request_id + part.to_bytes(4, "big")).digest()
+    return derived_request_id(request_id, part.to_bytes(4, "big")) if part else request_id
+
+
+def derived_request_id(request_id: bytes, body: bytes) -> bytes:
+    """Return the id of one act among those a request is made of: the same for the same work.
+
+    Args:
+        request_id: 16 bytes.
+        body: what the act is about.
+    """
+    digest = hashlib.sha256(request_id + body).digest()
     text = make_request_id(request_time_ms(request_id), digest[:10])
     return uuid.UUID(text).bytes
 

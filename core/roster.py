@@ -22,7 +22,7 @@ from core.holders import HolderKind
 from core.ids import has_valid_check, initial_password, is_account_no, is_resident_id
 from core.passwords import KnownNumbers, forbidden_numbers, id_hash, keyed_hash, query_tag
 from core.ports import Person
-from core.refusals import Fault, Refusal
+from core.refusals import Fault, Refusal, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,6 +141,23 @@ def find_columns(cells: Sequence[Cell], kind: HolderKind) -> dict[Column, int] |
     return found if all(column in found for column in REQUIRED) else None
 
 
+def read_field(field_name: str, column: Column, text: str) -> str:
+    """Read one value as a row's cell is read.
+
+    Args:
+        field_name: as in the proto.
+        column: NAME, CLASS or PHONE.
+        text: as sent.
+
+    Raises:
+        Refusal: FIELD_INVALID.
+    """
+    try:
+        return _READERS[column](text.strip())
+    except _BadCellError as bad:
+        raise invalid(field_name, bad.detail or "not empty") from None
+
+
 class RosterCheck:
     """Checks the rows of one file, in order; it remembers what may stand there once only.
 
@@ -155,14 +172,6 @@ class RosterCheck:
         self._headings = HEADINGS[wanted.kind]
         self._lines: dict[str, int] = {}
         self._ids: dict[bytes, str] = {}
-        self._readers: dict[Column, Callable[[str], str]] = {
-            Column.NUMBER: _account_no,
-            Column.NAME: _name,
-            Column.CLASS: _class,
-            Column.ID: _id_number,
-            Column.PHONE: _phone,
-            Column.PHOTO: _photo,
-        }
 
     def check(self, line: int, cells: Sequence[Cell]) -> CheckedRow | None:
         """Check one row.
@@ -180,7 +189,7 @@ class RosterCheck:
         values, faults = {}, []
         for column, cell in raw.items():
             try:
-                values[column] = self._readers[column](self._text(column, cell))
+                values[column] = _READERS[column](self._text(column, cell))
             except _BadCellError as bad:
                 faults.append(self._fault(column, bad))
         account_no = values.get(Column.NUMBER, "")
@@ -375,3 +384,13 @@ def _phone(text: str) -> str:
 
 def _photo(text: str) -> str:
     return text
+
+
+_READERS: Final[dict[Column, Callable[[str], str]]] = {
+    Column.NUMBER: _account_no,
+    Column.NAME: _name,
+    Column.CLASS: _class,
+    Column.ID: _id_number,
+    Column.PHONE: _phone,
+    Column.PHOTO: _photo,
+}

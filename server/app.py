@@ -241,7 +241,8 @@ class Server:
     ) -> grpc.aio.Server:
         settings = self._settings
         limits = settings.limits
-        received = _TRANSPORT_TIMES * max(limits.message_bytes, limits.batch_message_bytes)
+        largest = max(limits.message_bytes, limits.batch_message_bytes, limits.photo_message_bytes)
+        received = _TRANSPORT_TIMES * largest
         guards = Guards(
             LogGuard(),
             MetricsGuard(metrics, method_shapes()),
@@ -250,6 +251,7 @@ class Server:
             LimitsGuard(
                 limits.message_bytes,
                 limits.batch_message_bytes,
+                photo_message_bytes=limits.photo_message_bytes,
                 calls_max=settings.server.calls_max,
                 rates=rates,
             ),

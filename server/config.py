@@ -190,12 +190,18 @@ class LimitSettings(_Section):
     batch_message_bytes: int = _setting(
         2_097_152, "Size of an AuthorizeBatch request.", unit="bytes", ge=4_096, le=1 << 24
     )
+    photo_message_bytes: int = _setting(
+        3_145_728, "Size of an UploadPhoto request.", unit="bytes", ge=4_096, le=1 << 24
+    )
 
 
 class OfficeSettings(_Section):
     """Acts of the office."""
 
     queue: int = _setting(1_024, "Acts waiting for the office lane.", unit="acts", ge=1, le=65_536)
+    workers: int = _setting(
+        1, "Processes of low priority for rosters and photos.", unit="processes", ge=1, le=64
+    )
     initial_password: InitialPassword = _setting(
         InitialPassword.SKIP,
         "Initial transaction password of an ID number that ends in X: SKIP the letter, read it as "

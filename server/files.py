@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from server.keys import write_synced
+from server.keys import sync_directory, write_synced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ class SealedFiles:
     """
 
     def __init__(self, directory: Path, keys: Keyring) -> None:
-        self._directory = directory
+        self.directory = directory
         self._keys = keys
 
     def put(self, number: int, content: bytes) -> bytes:
@@ -47,10 +47,21 @@ class SealedFiles:
         sealed = self._keys.seal_file(number, content)
         address = hashlib.sha256(sealed).digest()
         path = self._path(address)
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            sync_directory(self.directory)
+        if not path.exists() or path.stat().st_size != len(sealed):
             write_synced(path, sealed)
         return address
+
+    def address(self, number: int, content: bytes) -> bytes:
+        """Return the address a file of holder ``number`` would have; writes nothing.
+
+        Raises:
+            ValueError: the holder's key was destroyed.
+        """
+        return hashlib.sha256(self._keys.seal_file(number, content)).digest()
 
     def get(self, number: int, address: bytes) -> bytes | None:
         """Return a file's content; None when it is gone, damaged, or its key is destroyed."""
@@ -66,4 +77,4 @@ class SealedFiles:
         if len(address) != ADDRESS_BYTES:
             raise ValueError(f"an address has {ADDRESS_BYTES} bytes")
         name = address.hex()
-        return self._directory / name[:2] / f"{name[2:]}.sealed"
+        return self.directory / name[:2] / f"{name[2:]}.sealed"

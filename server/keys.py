@@ -176,7 +176,12 @@ def write_synced(path: Path, content: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     Path(temporary).rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:

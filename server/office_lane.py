@@ -29,7 +29,7 @@ from server.registers.parameters import values_at
 from server.registry import AnsweredRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from core.parameters import Values
     from core.ports import Clock, HolderKeys
@@ -68,6 +68,29 @@ class ActAnswer:
 
     request: AnsweredRequest
     replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of several acts that are submitted together."""
+
+    request_id: bytes
+    fingerprint: int
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Acts decided from one look and submitted at once, so that they share their durable commit.
+
+    ``decide`` is called once; it returns plans in the order they are to be carried out. Each part is
+    an act of its own: when one meets a conflict, those before it stay.
+    """
+
+    name: str
+    decide: Callable[[Desk], Awaitable[Sequence[Part]]]
+    by: By = SYSTEM
+    actor: int = 0
 
 
 class Desk:
@@ -121,8 +144,9 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    act: Act
-    future: asyncio.Future[ActAnswer]
+    name: str
+    work: Callable[[], Awaitable[Any]]
+    future: asyncio.Future[Any]
 
 
 class OfficeLane:
@@ -177,11 +201,23 @@ class OfficeLane:
         Raises:
             Refusal: why not; QUEUE_FULL and SHUTTING_DOWN before anything was looked at.
         """
+        answered: ActAnswer = await self._in_turn(act.name, lambda: self._decide(act))
+        return answered
+
+    async def decide_together(self, acts: Together) -> None:
+        """Have several acts decided at once and wait until the registry shows them.
+
+        Raises:
+            Refusal: as ``decide``, of the first that was refused; CONFLICT: look again.
+        """
+        await self._in_turn(acts.name, lambda: self._decide_together(acts))
+
+    async def _in_turn(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
         if self._stopping:
             raise Refusal("SHUTTING_DOWN", retry_after_ms=1_000)
-        future: asyncio.Future[ActAnswer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
-            self._queue.put_nowait(_Waiting(act, future))
+            self._queue.put_nowait(_Waiting(name, work, future))
         except asyncio.QueueFull:
             raise Refusal("QUEUE_FULL", retry_after_ms=200) from None
         return await future
@@ -197,7 +233,7 @@ class OfficeLane:
 
     async def _answer(self, waiting: _Waiting) -> None:
         try:
-            answer = await self._decide(waiting.act)
+            answer = await waiting.work()
         except (Refused, Malformed) as error:
             self._fail(waiting, refusal_of(error))
         except Refusal as refusal:
@@ -212,7 +248,7 @@ class OfficeLane:
         if not waiting.future.done():
             waiting.future.set_exception(error)
         elif not isinstance(error, Refusal):
-            _log.error("act_failed_unheard", act=waiting.act.name, error=repr(error))
+            _log.error("act_failed_unheard", act=waiting.name, error=repr(error))
 
     async def _decide(self, act: Act) -> ActAnswer:
         known = await self._projector.look(
@@ -225,18 +261,12 @@ class OfficeLane:
         if self._clock.now_us() // 1_000 - request_time_ms(act.request_id) > WINDOW_MS:
             raise Refusal("KEY_EXPIRED")
         for attempt in range(DECISIONS_MAX):
-            desk = Desk(
-                self._engine,
-                self._projector,
-                keys=self._keys,
-                now_us=self._clock.now_us(),
-                after_seq=self._last_seq,
-            )
-            plan = await act.decide(desk)
+            plan = await act.decide(self._desk())
             if isinstance(plan, AnsweredRequest):
                 return _answered(plan, replayed=True)
+            part = Part(request_id=act.request_id, fingerprint=act.fingerprint, plan=plan)
             try:
-                reply = await self._submit(act, plan)
+                reply = await self._submit(part, act.by, act.actor)
             except Refused as error:
                 if error.reason != "CONFLICT":
                     raise
@@ -246,20 +276,49 @@ class OfficeLane:
             return await self._shown(act, reply)
         raise Refusal("CONFLICT", retry_after_ms=200)
 
-    async def _submit(self, act: Act, plan: Plan) -> OfficeReply:
+    async def _decide_together(self, acts: Together) -> None:
+        parts = await acts.decide(self._desk())
+        sent: list[asyncio.Future[OfficeReply]] = []
+        faults: list[BaseException] = []
+        for part in parts:
+            try:
+                sent.append(self._submit(part, acts.by, acts.actor))
+            except Refused as error:
+                faults.append(error)
+                break
+        replies = await asyncio.gather(*sent, return_exceptions=True)
+        faults = [reply for reply in replies if isinstance(reply, BaseException)] + faults
+        seqs = [reply["seq"] for reply in replies if not isinstance(reply, BaseException)]
+        self._last_seq = max((self._last_seq, *seqs))
+        if faults:
+            self._last_seq = max(self._last_seq, self._engine.head()["acknowledged_seq"])
+            raise faults[0]
+        await self._projector.look(lambda _: None, after_seq=self._last_seq)
+
+    def _desk(self) -> Desk:
+        return Desk(
+            self._engine,
+            self._projector,
+            keys=self._keys,
+            now_us=self._clock.now_us(),
+            after_seq=self._last_seq,
+        )
+
+    def _submit(self, part: Part, by: By, actor: int) -> asyncio.Future[OfficeReply]:
+        plan = part.plan
         future: asyncio.Future[OfficeReply] = asyncio.get_running_loop().create_future()
         self._engine.office(
-            plan.document.encode(act.by),
+            plan.document.encode(by),
             [_effect(plan_effect) for plan_effect in plan.effects],
             future,
-            request_id=act.request_id,
-            fingerprint=act.fingerprint,
+            request_id=part.request_id,
+            fingerprint=part.fingerprint,
             document_kind=plan.document.KIND,
-            actor=act.actor,
+            actor=actor,
             pin_account=plan.pin_account,
             pin=plan.pin,
         )
-        return await future
+        return future
 
     async def _shown(self, act: Act, reply: OfficeReply) -> ActAnswer:
         """Answer when the registry shows the act: what is read next contains it."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TERMINAL_SERVICE: Final = "/campuscard.v1.TerminalService/"
 BATCH_METHOD: Final = TERMINAL_SERVICE + "AuthorizeBatch"
+PHOTO_METHOD: Final = "/campuscard.v1.CardOfficeService/UploadPhoto"
 STREAM_METHOD: Final = TERMINAL_SERVICE + "AuthorizeStream"
 BUCKETS_MAX: Final = 16_384
 """Terminals remembered at once; above it the full buckets are forgotten."""
@@ -87,6 +88,7 @@ class LimitsGuard:
     Args:
         message_bytes: size of a request.
         batch_message_bytes: size of an AuthorizeBatch request.
+        photo_message_bytes: size of an UploadPhoto request.
         calls_max: calls under way at once, health and reflection aside.
         rates: of the terminals.
     """
@@ -96,11 +98,12 @@ class LimitsGuard:
         message_bytes: int,
         batch_message_bytes: int,
         *,
+        photo_message_bytes: int,
         calls_max: int,
         rates: TerminalRates,
     ) -> None:
         self._message_bytes = message_bytes
-        self._batch_message_bytes = batch_message_bytes
+        self._larger = {BATCH_METHOD: batch_message_bytes, PHOTO_METHOD: photo_message_bytes}
         self._calls_max = calls_max
         self._rates = rates
         self.calls = 0
@@ -116,7 +119,7 @@ class LimitsGuard:
         Raises:
             Refusal: MESSAGE_TOO_LARGE, RATE_LIMITED, REQUEST_MALFORMED.
         """
-        allowed = self._batch_message_bytes if method == BATCH_METHOD else self._message_bytes
+        allowed = self._larger.get(method, self._message_bytes)
         if len(message) > allowed:
             raise Refusal("MESSAGE_TOO_LARGE", allowedBytes=allowed)
         if method.startswith(TERMINAL_SERVICE) and method != STREAM_METHOD:

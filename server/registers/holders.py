@@ -17,6 +17,7 @@ from core.facts import HolderFacts
 from core.holders import HolderStatus
 from core.merchants import format_etag
 from core.passwords import HASH_BYTES
+from core.ports import Person
 from core.rows import AccountStatus
 from server.registers.base import Register
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from core.ports import Person
     from server.registers.base import Command, Facts, Scope
 
 _SCHEMA: Final = """
@@ -53,6 +53,8 @@ _HOLDER: Final = (
     "SELECT number, account_no, kind, name, class_name, phone, standing, erased, photo_version,"
     " status, open_time_us, changed_seq FROM accounts"
 )
+_PHOTO: Final = "SELECT p.number, p.version, p.address, p.width, p.height, p.bytes, p.seq, p.time_us FROM photos p"
+_SECRETS: Final = "SELECT number, id_hash, weak, query_tag FROM holder_secrets"
 _SHARING: Final = (
     "SELECT s.id_hash, a.account_no FROM holder_secrets s JOIN accounts a ON a.number = s.number"
     " WHERE s.id_hash <> x''"
@@ -232,13 +234,27 @@ def holders_of(sql: sqlite3.Connection, account_nos: Sequence[str]) -> dict[str,
 
 def secrets(sql: sqlite3.Connection, number: int) -> Secrets | None:
     """Return what is kept of a holder's numbers; None: nothing is."""
-    query = "SELECT id_hash, weak, query_tag FROM holder_secrets WHERE number = ?"
-    row = sql.execute(query, (number,)).fetchone()
-    if row is None:
-        return None
-    weak = row[1]
-    hashes = tuple(weak[i : i + HASH_BYTES] for i in range(0, len(weak), HASH_BYTES))
-    return Secrets(row[0], hashes, row[2])
+    row = sql.execute(f"{_SECRETS} WHERE number = ?", (number,)).fetchone()
+    return None if row is None else _secrets(row)
+
+
+def secrets_of(sql: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Secrets]:
+    """Return what is kept of several holders' numbers, at most 500."""
+    marks = ",".join("?" * len(numbers[:_BATCH]))
+    query = f"{_SECRETS} WHERE number IN ({marks})"
+    return {row[0]: _secrets(row) for row in sql.execute(query, numbers[:_BATCH])}
+
+
+def person(facts: HolderFacts, kept: Secrets | None) -> Person:
+    """Put together again what is sealed of a holder who is not erased."""
+    return Person(
+        name=facts.name,
+        class_name=facts.class_name,
+        phone=facts.phone,
+        id_hash=kept.id_hash if kept else b"",
+        weak_hashes=kept.weak_hashes if kept else (),
+        query_tag=kept.query_tag if kept else b"",
+    )
 
 
 def sharing_id(sql: sqlite3.Connection, id_hashes: Sequence[bytes]) -> dict[bytes, tuple[str, ...]]:
@@ -256,14 +272,23 @@ def sharing_id(sql: sqlite3.Connection, id_hashes: Sequence[bytes]) -> dict[byte
     return found
 
 
+def newest_photos(sql: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, PhotoFacts]:
+    """Return the newest photos of holders, at most 500; who has none is not there."""
+    marks = ",".join("?" * len(numbers[:_BATCH]))
+    query = (
+        f"{_PHOTO} JOIN accounts a ON a.number = p.number AND a.photo_version = p.version"
+        f" WHERE a.number IN ({marks})"
+    )
+    return {row[0]: _photo(row) for row in sql.execute(query, numbers[:_BATCH])}
+
+
 def photo(sql: sqlite3.Connection, number: int, version: int = 0) -> PhotoFacts | None:
     """Find a photo of a holder; version 0: the newest."""
     query = (
-        "SELECT version, address, width, height, bytes, seq, time_us FROM photos"
-        " WHERE number = ? AND (? = 0 OR version = ?) ORDER BY version DESC LIMIT 1"
+        f"{_PHOTO} WHERE p.number = ? AND (? = 0 OR p.version = ?) ORDER BY p.version DESC LIMIT 1"
     )
     row = sql.execute(query, (number, version, version)).fetchone()
-    return None if row is None else PhotoFacts(**dict(zip(PhotoFacts.__slots__, row, strict=True)))
+    return None if row is None else _photo(row)
 
 
 def list_holders(
@@ -304,6 +329,16 @@ def list_holders(
 
 def _after_all(prefix: str) -> str:
     return prefix + "\U0010ffff"
+
+
+def _secrets(row: Any) -> Secrets:
+    _, id_hash, weak, query_tag = row
+    hashes = tuple(weak[i : i + HASH_BYTES] for i in range(0, len(weak), HASH_BYTES))
+    return Secrets(id_hash, hashes, query_tag)
+
+
+def _photo(row: Any) -> PhotoFacts:
+    return PhotoFacts(**dict(zip(PhotoFacts.__slots__, row[1:], strict=True)))
 
 
 def _one(row: Any) -> HolderFacts | None:

@@ -11,11 +11,11 @@ from google.protobuf.message import Message
 from campuscard.v1.act_pb2 import Act as ActMessage
 from core.ids import make_request_id, part_request_id
 from server.identity import acting, caller
-from server.office_lane import Act, fingerprint
+from server.office_lane import Act, Part, Together, fingerprint
 from server.services import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from core.documents import By
     from core.ids import InitialPassword
@@ -94,16 +94,71 @@ class Office:
         Raises:
             Refusal: why not.
         """
-        name = request.DESCRIPTOR.full_name
+        given = await self.decide(
+            request.DESCRIPTOR.full_name,
+            fields.request_id(request.request_id),
+            compared_body(request),
+            decide,
+            reason=request.reason if "reason" in request.DESCRIPTOR.fields_by_name else "",
+        )
+        return answer(given, response)
+
+    async def decide(
+        self,
+        name: str,
+        request_id: bytes,
+        body: bytes,
+        decide: Callable[[Desk], Awaitable[Plan | AnsweredRequest]],
+        *,
+        reason: str = "",
+    ) -> ActAnswer:
+        """Have an act decided that is no request of its own: one of many of a file.
+
+        Args:
+            name: of what is asked for.
+            request_id: 16 bytes.
+            body: what two acts under one id are compared by.
+            decide: decides it at the desk.
+            reason: what the caller gave.
+
+        Raises:
+            Refusal: why not.
+        """
         act = Act(
             name=name,
-            request_id=fields.request_id(request.request_id),
-            fingerprint=fingerprint(self._fingerprint_key, name, compared_body(request)),
+            request_id=request_id,
+            fingerprint=fingerprint(self._fingerprint_key, name, body),
             decide=decide,
-            by=acting(request.reason if "reason" in request.DESCRIPTOR.fields_by_name else ""),
+            by=acting(reason),
             actor=caller().number,
         )
-        return answer(await self._lane.decide(act), response)
+        return await self._lane.decide(act)
+
+    async def decide_together(
+        self, name: str, decide: Callable[[Desk], Awaitable[Sequence[tuple[bytes, bytes, Plan]]]]
+    ) -> None:
+        """Have several acts of one file decided at once; see ``server.office_lane.Together``.
+
+        Args:
+            name: of what is asked for.
+            decide: returns request id, compared body and plan of each.
+
+        Raises:
+            Refusal: why not; CONFLICT: look again.
+        """
+
+        async def parts(desk: Desk) -> list[Part]:
+            return [
+                Part(
+                    request_id=request_id,
+                    fingerprint=fingerprint(self._fingerprint_key, name, body),
+                    plan=plan,
+                )
+                for request_id, body, plan in await decide(desk)
+            ]
+
+        together = Together(name=name, decide=parts, by=acting(), actor=caller().number)
+        await self._lane.decide_together(together)
 
     async def part(
         self,
