@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from core import documents
 from core.merchants import check_etag
-from core.permissions import Role
 from core.plans import EffectKind, EffectPlan, Expect, Plan
 from core.ports import Person
 from core.refusals import Fault, Refusal, invalid
@@ -21,7 +20,6 @@ from core.rows import AccountBody, AccountStatus, RowEvent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from collections.abc import Set as AbstractSet
 
     from core.facts import HolderFacts
 
@@ -82,31 +80,6 @@ class RowChange(StrEnum):
     CHANGED = "CHANGED"
     UNCHANGED = "UNCHANGED"
     REFUSED = "REFUSED"
-
-
-def scope(
-    roles: AbstractSet[Role], classes: frozenset[str], allowed: AbstractSet[Role]
-) -> frozenset[str] | None:
-    """Return the classes a caller may touch; None: all.
-
-    Args:
-        roles: the caller's.
-        classes: those they are class teacher of.
-        allowed: the roles that have the permission asked for.
-
-    **Source:** regulation 三.1(2): the class teacher collects the form of the own class.
-    """
-    return classes if roles & allowed <= {Role.CLASS_TEACHER} else None
-
-
-def check_scope(class_name: str, classes: frozenset[str] | None) -> None:
-    """Refuse a class that is none of the caller's.
-
-    Raises:
-        Refusal: NOT_YOUR_CLASS.
-    """
-    if classes is not None and class_name not in classes:
-        raise Refusal("NOT_YOUR_CLASS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

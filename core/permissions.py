@@ -102,11 +102,11 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "money.in": (_FINANCE, _OFFICER),
     "money.subsidy": (_FINANCE,),
     # holders and rosters
-    "roster.import": (_AFFAIRS, _TEACHER, _OFFICER),
-    "holder.read": (_AFFAIRS, _TEACHER, _OFFICER, _SUPERVISOR, _AUDITOR),
+    "roster.import": (_AFFAIRS, _OFFICER, _TEACHER),
+    "holder.read": (_AFFAIRS, _OFFICER, _SUPERVISOR, _AUDITOR, _TEACHER),
     "holder.change": (_AFFAIRS, _OFFICER),
-    "photo.submit": (_AFFAIRS, _TEACHER, _OFFICER),
-    "photo.read": (_AFFAIRS, _TEACHER, _OFFICER, _SUPERVISOR),
+    "photo.submit": (_AFFAIRS, _OFFICER, _TEACHER),
+    "photo.read": (_AFFAIRS, _OFFICER, _SUPERVISOR, _TEACHER),
     # cards
     "card.issue": (_OFFICER,),
     "card.hand_over": (_OFFICER,),

@@ -59,6 +59,7 @@ from server.services.terminal import TerminalService
 from server.sessions import Sessions
 from server.staff_secrets import StaffSecrets
 from server.watch import Watch
+from server.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -204,8 +205,10 @@ class Server:
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
             AccountService(office), grpc_server
         )
+        workers = Workers(settings.office.workers)
+        stack.callback(workers.close)
         card_office_service_pb2_grpc.add_CardOfficeServiceServicer_to_server(
-            CardOfficeService(office, signer=CertificateSigner(keys)), grpc_server
+            CardOfficeService(office, signer=CertificateSigner(keys), workers=workers), grpc_server
         )
         merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(
             MerchantService(office), grpc_server

@@ -51,7 +51,6 @@ STOP_S = 20
 CALL_S = 10
 RECEIVE_MAX = 8 << 20
 STUBS = {
-    "CardOfficeService": card_office_service_pb2_grpc.CardOfficeServiceStub,
     "AccountService": account_service_pb2_grpc.AccountServiceStub,
     "CardOfficeService": card_office_service_pb2_grpc.CardOfficeServiceStub,
     "MerchantService": merchant_service_pb2_grpc.MerchantServiceStub,

@@ -22,6 +22,7 @@ from server.services.card_clearance import ClearanceMethods
 from server.services.card_messages import batch_message, card_message, item_results
 from server.services.card_sanctions import SanctionMethods
 from server.services.office import act_message, page_query
+from server.services.roster import RosterMethods
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,11 @@ _NEW: Final = (CardState.PRODUCED, CardState.IN_TRANSIT)
 
 
 class CardOfficeService(
-    CaseMethods, ClearanceMethods, SanctionMethods, pb_grpc.CardOfficeServiceServicer
+    RosterMethods,
+    CaseMethods,
+    ClearanceMethods,
+    SanctionMethods,
+    pb_grpc.CardOfficeServiceServicer,
 ):
     """The counter's cards; the rules are in ``core/issuing.py`` and ``core/losses.py``."""
 

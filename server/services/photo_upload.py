@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from core import documents, photos
-from core.holders import check_scope
+from core.counter import refuse_other_class
 from core.plans import Plan
 from core.refusals import Fault, Refusal
 from server.photo_files import upright
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from core.facts import HolderFacts
     from core.parameters import Values
-    from server.files import SealedFiles
     from server.office_lane import ActAnswer, Desk
     from server.services.office import Office
     from server.workers import Workers
@@ -52,13 +51,11 @@ class PhotoDesk:
 
     Args:
         office: decides the acts.
-        files: of holders.
         workers: decode.
     """
 
-    def __init__(self, office: Office, files: SealedFiles, workers: Workers) -> None:
+    def __init__(self, office: Office, workers: Workers) -> None:
         self._office = office
-        self._files = files
         self._workers = workers
 
     async def holder_of(
@@ -85,7 +82,7 @@ class PhotoDesk:
             if facts is None or facts.erased or photos.stem_for(facts.name, number) != stem:
                 continue
             try:
-                check_scope(facts.class_name, classes)
+                refuse_other_class(facts.class_name, classes)
             except Refusal as refusal:
                 return Fault(refusal.reason.name, "file_name")
             return facts
@@ -117,7 +114,7 @@ class PhotoDesk:
             return Fault("PHOTO_UNREADABLE", "content")
         if isinstance(photo, Fault):
             return photo
-        put = self._files.put if keep else self._files.address
+        put = self._office.files.put if keep else self._office.files.address
         try:
             address = await asyncio.to_thread(put, holder.number, photo.content)
         except ValueError:

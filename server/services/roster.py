@@ -13,18 +13,18 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from campuscard.v1 import roster_pb2 as pb
 from core import documents, holders
+from core.counter import refuse_other_class
 from core.holders import HolderKind, HolderStatus, RowChange, WantedChange
 from core.ids import InitialPassword
 from core.passwords import KnownNumbers, forbidden_numbers, keyed_hash
-from core.permissions import PERMISSIONS
 from core.plans import Plan
 from core.refusals import Fault, Refusal, invalid, missing
 from core.roster import Column, Wanted, read_field
-from server.identity import caller
 from server.registers import holders as register
 from server.registers.parameters import values_at
 from server.roster_files import FILE_BYTES_MAX, ReadRoster, read_roster
-from server.services import fields
+from server.services import card_acts, fields
+from server.services.card_methods import CardMethods
 from server.services.incoming import Incoming, file_name
 from server.services.office import page_query
 from server.services.photo_archive import ARCHIVE_BYTES_MAX, PhotoArchive
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from core.facts import HolderFacts
     from core.parameters import Values
-    from server.files import SealedFiles
+    from server.certificates import CertificateSigner
     from server.office_lane import Desk
     from server.registry import Registry
     from server.services.office import Office
@@ -59,20 +59,19 @@ _BUFFER: Final = 1 << 20
 _Message = TypeVar("_Message")
 
 
-class RosterMethods:
+class RosterMethods(CardMethods):
     """Methods of CardOfficeService about holders.
 
     Args:
         office: decides the acts.
-        files: of holders.
+        signer: of certificates.
         workers: read files and decode photos.
     """
 
-    def __init__(self, office: Office, *, files: SealedFiles, workers: Workers) -> None:
-        self._roster_office = office
-        self._files = files
+    def __init__(self, office: Office, *, signer: CertificateSigner, workers: Workers) -> None:
+        super().__init__(office, signer=signer)
         self._workers = workers
-        self._photos = PhotoDesk(office, files, workers)
+        self._photos = PhotoDesk(office, workers)
         self._rosters_in = asyncio.Semaphore(FILES_MAX)
         self._archives_in = asyncio.Semaphore(FILES_MAX)
 
@@ -106,7 +105,7 @@ class RosterMethods:
     async def _import(
         self, form: Form, wanted: Wanted, roster: ReadRoster
     ) -> AsyncIterator[pb.ImportHoldersResponse]:
-        work = RosterImport(self._roster_office, form, wanted, roster)
+        work = RosterImport(self._office, form, wanted, roster)
         summary = pb.ImportSummary() if form.dry_run else await work.receive()
         done, told = 0, time.monotonic()
         async for results in work.chunks():
@@ -135,20 +134,20 @@ class RosterMethods:
         kind = HolderKind(fields.choice("kind", header.kind, HolderKind))
         if kind not in ROSTER_KINDS:
             raise invalid("kind", "STUDENT or STAFF")
-        classes = _classes("roster.import")
+        classes = card_acts.classes()
         if classes is not None and kind is not HolderKind.STUDENT:
             raise Refusal("NOT_YOUR_CLASS")
         class_name = header.class_name
         if class_name:
             class_name = read_field("class_name", Column.CLASS, class_name)
-            holders.check_scope(class_name, classes)
+            refuse_other_class(class_name, classes)
         values = await self._values()
         return Wanted(
             kind=kind,
             class_name=class_name,
             classes=classes,
             rule=InitialPassword(values.text("initial_password_rule")),
-            key=self._roster_office.keys.derive("passwords"),
+            key=self._office.keys.derive("passwords"),
         )
 
     async def _read(self, content: bytes, wanted: Wanted) -> ReadRoster:
@@ -162,8 +161,8 @@ class RosterMethods:
         raise refusal
 
     async def _values(self) -> Values:
-        now_us = self._roster_office.clock.now_us()
-        return await self._roster_office.projector.look(lambda r: values_at(r.connection, now_us))
+        now_us = self._office.clock.now_us()
+        return await self._office.projector.look(lambda r: values_at(r.connection, now_us))
 
     # ---- holders ----
 
@@ -185,11 +184,11 @@ class RosterMethods:
                     return None
                 return register.holder_by_number(registry.connection, bound.account_number)
 
-            found = await self._roster_office.projector.look(find)
+            found = await self._office.projector.look(find)
             if found is None:
                 raise missing("medium")
             holder = found
-        holders.check_scope(holder.class_name, _classes("holder.read"))
+        refuse_other_class(holder.class_name, card_acts.classes())
         return pb.GetHolderResponse(holder=holder_message(holder))
 
     async def ListHolders(
@@ -201,10 +200,10 @@ class RosterMethods:
         if request.photo not in pb.PhotoFilter.values():
             raise invalid("photo", "a known value")
         class_name = request.class_name
-        classes = _classes("holder.read")
+        classes = card_acts.classes()
         if classes is not None and not class_name and len(classes) == 1:
             class_name = next(iter(classes))
-        holders.check_scope(class_name, classes)
+        refuse_other_class(class_name, classes)
         wanted = register.HolderFilter(
             class_name=class_name,
             name_prefix=request.name_prefix,
@@ -215,9 +214,9 @@ class RosterMethods:
             ),
         )
         query = page_query(request)
-        place = self._roster_office.tokens.open(query, request.page_token)
+        place = self._office.tokens.open(query, request.page_token)
         account_no, _, name = place.partition(" ")
-        found, seq = await self._roster_office.projector.read(
+        found, seq = await self._office.projector.read(
             lambda r: (
                 register.list_holders(
                     r.connection, wanted, after=(name, account_no), limit=size + 1
@@ -229,7 +228,7 @@ class RosterMethods:
         if len(found) > size:
             last = found[size - 1]
             place = f"{last.account_no} {last.name}" if wanted.name_prefix else last.account_no
-            token = self._roster_office.tokens.make(query, place)
+            token = self._office.tokens.make(query, place)
         return pb.ListHoldersResponse(
             holders=[holder_message(holder) for holder in found[:size]],
             next_page_token=token,
@@ -243,16 +242,16 @@ class RosterMethods:
         del context
         account_no = fields.account_no(request.account_no)
         wanted = _wanted_change(request)
-        classes = _classes("holder.change")
-        key = self._roster_office.keys.derive("passwords")
+        classes = card_acts.classes()
+        key = self._office.keys.derive("passwords")
         numbers = forbidden_numbers(KnownNumbers(phone=wanted.phone or ""))
         hashes = tuple(sorted(keyed_hash(key, account_no, text) for text in numbers))
 
         async def decide(desk: Desk) -> Plan:
             known, kept = await desk.read(lambda r: _with_secrets(r, account_no))
-            holders.check_scope(known.class_name, classes)
+            refuse_other_class(known.class_name, classes)
             if wanted.class_name is not None:
-                holders.check_scope(wanted.class_name, classes)
+                refuse_other_class(wanted.class_name, classes)
             status = holders.check_change(known, wanted)
             person = holders.changed(register.person(known, kept), wanted, phone_hashes=hashes)
             document = documents.HoldersChanged(
@@ -263,11 +262,11 @@ class RosterMethods:
             )
             return Plan(document=document, effects=())
 
-        return await self._roster_office.act(request, decide, response=pb.ChangeHolderResponse)
+        return await self._office.act(request, decide, response=pb.ChangeHolderResponse)
 
     async def _holder(self, number: str) -> HolderFacts:
         account_no = fields.account_no(number)
-        holder = await self._roster_office.projector.look(
+        holder = await self._office.projector.look(
             lambda r: register.holder(r.connection, account_no)
         )
         if holder is None:
@@ -285,7 +284,7 @@ class RosterMethods:
         if not request.recent_frontal:
             raise Refusal("PHOTO_NOT_ATTESTED")
         holder = _or_raise(
-            await self._photos.holder_of(request.file_name, classes=_classes("photo.submit"))
+            await self._photos.holder_of(request.file_name, classes=card_acts.classes())
         )
         ready = _or_raise(
             await self._photos.ready(holder, request.content, await self._values(), keep=True)
@@ -317,15 +316,15 @@ class RosterMethods:
             file_name(header.file_name)
             if not header.recent_frontal:
                 raise Refusal("PHOTO_NOT_ATTESTED")
-            self._files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._office.files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             # A file without a name: whatever happens, nothing of it stays.
-            with tempfile.TemporaryFile(dir=self._files.directory) as stream:
+            with tempfile.TemporaryFile(dir=self._office.files.directory) as stream:
                 await _spool(incoming, stream)
                 archive = PhotoArchive(
                     self._photos,
                     stream,
                     request_id=request_id,
-                    classes=_classes("photo.submit"),
+                    classes=card_acts.classes(),
                     values=await self._values(),
                     dry_run=header.dry_run,
                     at_once=self._workers.count + 1,
@@ -337,16 +336,16 @@ class RosterMethods:
         """Read a photo; see the proto."""
         del context
         holder = await self._holder(request.account_no)
-        holders.check_scope(holder.class_name, _classes("photo.read"))
+        refuse_other_class(holder.class_name, card_acts.classes())
         if holder.erased:
             raise Refusal("HOLDER_ERASED")
         version = fields.bounded("version", request.version, largest=1 << 31)
-        photo = await self._roster_office.projector.look(
+        photo = await self._office.projector.look(
             lambda r: register.photo(r.connection, holder.number, version)
         )
         if photo is None:
             raise missing("photo")
-        content = await asyncio.to_thread(self._files.get, holder.number, photo.address)
+        content = await asyncio.to_thread(self._office.files.get, holder.number, photo.address)
         if content is None:
             raise Refusal("PHOTO_LOST")
         return pb.GetPhotoResponse(
@@ -404,12 +403,6 @@ async def _archive_responses(
             dry_run=dry_run,
         )
     )
-
-
-def _classes(permission: str) -> frozenset[str] | None:
-    """Return the classes the caller speaks for under a permission; None: all."""
-    principal = caller()
-    return holders.scope(principal.roles, principal.classes, PERMISSIONS[permission])
 
 
 def _or_raise(found: _Message | Fault) -> _Message:
