@@ -48,12 +48,15 @@ clean: ## Remove everything built (keeps .venv)
 	@rm -f ext/reasons.h ext/reasons.pxd
 
 ##@ Check
-.PHONY: test test-fast test-sanitize lint format
+.PHONY: test test-fast test-crash test-sanitize lint format
 test: build lint ## Everything a change must pass: build, linters, all tests
 	@tools/test.sh $(ARGS)
 
 test-fast: build ## Only the tests that take less than five seconds; ARGS="-k word" selects
 	@$(PYTEST) -q -n 2 --dist loadscope -m "not serial and not slow" $(ARGS)
+
+test-crash: build ## Kills, power cuts and damage at every boundary instead of some: hours
+	@CC_LONG=1 CC_FLIPS=5000 CC_IMAGES=3 $(PYTEST) -q -n 2 --dist loadscope tests/crash $(ARGS)
 
 test-sanitize: setup ## The tests on a build of their own with address and undefined behaviour sanitizers
 	@tools/sanitize.sh -m "not serial and not slow" $(ARGS)

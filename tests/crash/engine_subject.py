@@ -3,19 +3,15 @@
 CC_LONG=1 looks at every boundary and every moment instead of some picked at random.
 """
 
-import os
-
 from tests.crash import harness
 from tests.crash import plan as plans
 from tests.crash.player import Player
-
-LONG = os.environ.get("CC_LONG") == "1"
 
 
 def some(places, count, rng):
     """Those of the places that are looked at."""
     places = list(places)
-    return places if LONG or len(places) <= count else sorted(rng.sample(places, count))
+    return places if harness.LONG or len(places) <= count else sorted(rng.sample(places, count))
 
 
 class EngineSubject(harness.Subject):

@@ -15,6 +15,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CALLS = "pwrite64,writev,write,fdatasync,fsync,rename,ftruncate,mkdir,unlink,rmdir"
 DEADLINE_S = 60
+LONG = os.environ.get("CC_LONG") == "1"
+TIMEOUT_S = 0 if LONG else 900  # of a test, on a machine with other work; 0: none
 EXIT_FATAL = 70
 
 

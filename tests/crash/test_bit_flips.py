@@ -15,7 +15,7 @@ from tests.crash import harness, pages
 FLIPS = int(os.environ.get("CC_FLIPS", "1500"))
 META_BITS = 152 * 8
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.crash.engine_subject import EngineSubject
 from tests.crash.test_failures import complaint_about, prepared
 from tests.crash.test_power_cut import recorded, violations
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
 
 def journal_alone(memory, seed, **how):

@@ -9,13 +9,14 @@ import shutil
 
 import pytest
 
+from tests.crash import harness
 from tests.crash.engine_subject import EngineSubject
 from tests.crash.test_failures import prepared
 
 FLIPS = int(os.environ.get("CC_FLIPS", "120"))
 PAGE = 4096
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
 
 class Directory:

@@ -12,7 +12,7 @@ from tests.crash.engine_subject import EngineSubject, journal_files, some, state
 from tests.crash.player import Player
 from tests.crash.test_failures import complaint_about, prepared
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
 FAILURES = 2
 

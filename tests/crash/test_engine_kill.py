@@ -12,7 +12,7 @@ from tests.crash.engine_subject import EngineSubject, journal_files, some, state
 from tests.crash.test_failures import prepared
 from tests.crash.test_kill import kill_everywhere
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
 KILLS = 6
 

@@ -9,15 +9,15 @@ import pytest
 
 from tests.crash import harness
 from tests.crash.disk import Disk
-from tests.crash.engine_subject import LONG, EngineSubject
+from tests.crash.engine_subject import EngineSubject
 from tests.crash.recording import Kind
 from tests.crash.test_power_cut import recorded, violations
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
-MOMENTS = None if LONG else 22
-KILLS = 12 if LONG else 2
-MOMENTS_AFTER_KILL = None if LONG else 4
+MOMENTS = None if harness.LONG else 22
+KILLS = 12 if harness.LONG else 2
+MOMENTS_AFTER_KILL = None if harness.LONG else 4
 
 
 def test_every_image_of_the_engine_recovers(recorder, tmp_path, memory, seed):

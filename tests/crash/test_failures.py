@@ -13,7 +13,7 @@ from ext import mirror, store
 from ext.errors import DirectoryBusy, EngineError
 from tests.crash import content, harness
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
 
 def prepared(subject, root):

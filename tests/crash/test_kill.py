@@ -6,7 +6,7 @@ import pytest
 
 from tests.crash import harness
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
 
 def kill_everywhere(subject, command, prepare, memory, tmp_path, *, numbers=None):

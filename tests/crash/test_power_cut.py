@@ -16,7 +16,7 @@ from tests.crash.recording import Kind
 RANDOM = int(os.environ.get("CC_IMAGES", "1"))
 STYLES = ("one", "lost", "writes", "torn")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 
 
 def images(events, rng, *, moments=None, disk=None):
