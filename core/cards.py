@@ -276,8 +276,12 @@ def transition(
 
 
 def legal_events(state: CardState, flags: MediumFlag) -> tuple[CardEvent, ...]:
-    """List the events a card may have next, in the order of their numbers."""
-    return tuple(event for event in CardEvent if transition(state, flags, event) is not None)
+    """List what somebody may let happen to a card next; that it expires is not for anybody to do."""
+    return tuple(
+        event
+        for event in CardEvent
+        if event is not CardEvent.EXPIRE and transition(state, flags, event) is not None
+    )
 
 
 def take(state: CardState, flags: MediumFlag, event: CardEvent) -> tuple[CardState, MediumFlag]:
