@@ -285,6 +285,15 @@ class ScheduledBody:
         return cls(**dict(zip(cls.__dataclass_fields__, _SCHEDULED.unpack(body), strict=True)))
 
 
+class ScheduleState(IntEnum):
+    """What became of an effect that waits for its time; the registry's numbers."""
+
+    WAITING = 0
+    CARRIED_OUT = 1
+    CANCELLED = 2
+    LAPSED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class MealsBody:
     """One versioned set of meal periods; their names stand in the document."""

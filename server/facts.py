@@ -104,7 +104,8 @@ def _terminal_set(effects: Effects, _: Record, document: documents.TerminalSet) 
 
 
 def _meals_set(effects: Effects, _: Record, _document: documents.MealsSet) -> Facts:
-    return {"version": MealsBody.unpack(_of(effects, RecordType.MEALS).body).version}
+    versions = [MealsBody.unpack(e.body).version for e in effects if e.type == RecordType.MEALS]
+    return {"version": versions[0] if versions else 0}
 
 
 def _rules_set(effects: Effects, _: Record, _document: documents.RulesSet) -> Facts:

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from core import documents
-from core.blocks import Outcome, RecordType
+from core.blocks import DUE, Outcome, RecordType
 from core.calendar import DEFAULT_MEALS
 from core.cards import PHYSICAL_CARD
 from core.catalogue import BY_NAME
@@ -23,6 +23,8 @@ from core.rows import (
     MediumFlag,
     MerchantBody,
     RulesBody,
+    ScheduledBody,
+    ScheduleState,
     TerminalBody,
 )
 from server.facts import ANSWER_FACTS
@@ -50,9 +52,12 @@ _PAPERS: Final = frozenset(
         RecordType.TERMINAL,
         RecordType.RULES,
         RecordType.MEALS,
+        RecordType.SCHEDULED,
+        RecordType.UNSCHEDULED,
         RecordType.DOCUMENT,
     }
 )
+_GIVEN_UP: Final = {True: ScheduleState.CANCELLED, False: ScheduleState.LAPSED}
 _IS_PAPER: Final = bytes(1 if number in _PAPERS else 0 for number in range(256))
 
 
@@ -84,6 +89,7 @@ class Projection:
             RecordType.TERMINAL: self._terminal,
             RecordType.RULES: self._rules,
             RecordType.MEALS: self._meals,
+            RecordType.SCHEDULED: self._scheduled,
         }
         self._of_document: dict[type[documents.Document], Callable[[Command, Any], None]] = {
             documents.AccountOpened: self._account_opened,
@@ -109,8 +115,13 @@ class Projection:
             record = block.record(index)
             if record.type == RecordType.DOCUMENT:
                 self._document(block, index, record)
+            elif record.type == RecordType.UNSCHEDULED:
+                cancelled = record.outcome == Outcome.EFFECT
+                self._ended(record, block, _GIVEN_UP[cancelled])
             elif record.outcome in {Outcome.APPROVED, Outcome.EFFECT, Outcome.NONE}:
                 self._of_record[record.type](record, block)
+                if record.flags & DUE:
+                    self._ended(record, block, ScheduleState.CARRIED_OUT)
             index = papers.find(1, index + 1)
         self._sql.execute(
             "INSERT INTO days VALUES (?, 1, ?, ?) ON CONFLICT (business_date) DO UPDATE SET"
@@ -254,6 +265,26 @@ class Projection:
         self._parameter("meals", record.body, meals.version)
         if meals.periods == MealsBody(DEFAULT_MEALS).named(_numbered(meals)).periods:
             self._meal_names(tuple(meal.name for meal in DEFAULT_MEALS))
+        if record.flags & DUE:
+            self._sql.execute(
+                "UPDATE parameters SET names = s.names FROM scheduled s"
+                " WHERE parameters.name = 'meals' AND s.seq = ? AND s.names != ''",
+                (record.original_seq,),
+            )
+
+    def _scheduled(self, record: Record, _: Block) -> None:
+        body = ScheduledBody.unpack(record.body)
+        self._sql.execute(
+            "INSERT INTO scheduled (seq, kind, due_s, account_number, medium_number, body)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (record.seq, body.kind, body.due_s, record.account, record.medium, record.body),
+        )
+
+    def _ended(self, record: Record, block: Block, state: ScheduleState) -> None:
+        self._sql.execute(
+            "UPDATE scheduled SET state = ?, ended_seq = ?, ended_time_us = ? WHERE seq = ?",
+            (state, record.seq, block.header.time_us, record.original_seq),
+        )
 
     def _parameter(self, name: str, body: bytes, version: int) -> None:
         self._sql.execute(
@@ -318,8 +349,12 @@ class Projection:
             "UPDATE terminals SET place = ? WHERE number = ?", (document.place, number)
         )
 
-    def _meals_set(self, _: Command, document: documents.MealsSet) -> None:
-        self._meal_names(document.names)
+    def _meals_set(self, command: Command, document: documents.MealsSet) -> None:
+        if command.effects_of(RecordType.MEALS):
+            self._meal_names(document.names)
+        for record in command.effects_of(RecordType.SCHEDULED):
+            text = json.dumps(document.names, ensure_ascii=False)
+            self._sql.execute("UPDATE scheduled SET names = ? WHERE seq = ?", (text, record.seq))
 
 
 def _numbered(meals: MealsBody) -> tuple[str, ...]:

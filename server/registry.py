@@ -23,7 +23,7 @@ from server.registers.cards import MEDIUM, medium_facts
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 """Grows with every change of the tables; a registry of another version is rebuilt."""
 
 MEDIA_MAX: Final = 100
@@ -83,6 +83,14 @@ CREATE TABLE parameters (
     name TEXT PRIMARY KEY, body BLOB NOT NULL, names TEXT NOT NULL DEFAULT '[]',
     version INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE scheduled (
+    seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, due_s INTEGER NOT NULL,
+    account_number INTEGER NOT NULL, medium_number INTEGER NOT NULL, body BLOB NOT NULL,
+    names TEXT NOT NULL DEFAULT '',
+    state INTEGER NOT NULL DEFAULT 0,
+    ended_seq INTEGER NOT NULL DEFAULT 0, ended_time_us INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX scheduled_by_state ON scheduled (state, due_s, seq);
 CREATE TABLE days (
     business_date INTEGER PRIMARY KEY, blocks INTEGER NOT NULL, records INTEGER NOT NULL,
     moved_fen INTEGER NOT NULL

@@ -21,7 +21,7 @@ ACTIVE, LOST = 3, 1
 EVENT_OPEN, EVENT_BIND, EVENT_LOSS = 1, 6, 9
 MEDIUM, TERMINAL_ROW = struct.Struct("<16sBBBxH34x"), struct.Struct("<16sIBB34x")
 IN_SERVICE, KEYPAD = 1, 1
-TABLES = (1, 2, 3, 4, 5, 6, 7, 8, 11, 12)
+TABLES = (1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13)
 OPTIONS = {
     "accounts_max": 4096,
     "media_max": 4096,
@@ -54,6 +54,7 @@ class Desk:
         self.numbers = itertools.count(1)
         self.next_seq = itertools.count(1)
         self.now_us = 0
+        self.document_kind = 1
         self.set_time(START_US)
         self.engine = None
         ext_engine.init(self.data, self.key, test=True, segment_bytes=8 << 20)
@@ -128,7 +129,7 @@ class Desk:
             future,
             request_id=options.pop("request_id", None) or self.request_id(),
             fingerprint=options.pop("fingerprint", 1),
-            document_kind=1,
+            document_kind=options.pop("document_kind", self.document_kind),
             **options,
         )
         return self.wait(future)
