@@ -215,6 +215,7 @@ def _has_formulas(archive: zipfile.ZipFile) -> bool:
 def _cells(content: bytes, *, formulas: bool) -> Iterator[tuple[int, Sequence[Cell]]]:
     # Only workers read workbooks: the server does not carry their reader in memory.
     from openpyxl import load_workbook  # noqa: PLC0415
+    from openpyxl.cell.read_only import EmptyCell  # noqa: PLC0415
     from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
 
     def sheet(*, values: bool) -> Any:
@@ -225,11 +226,14 @@ def _cells(content: bytes, *, formulas: bool) -> Iterator[tuple[int, Sequence[Ce
         first.reset_dimensions()
         return first.iter_rows(max_col=COLUMNS_MAX)
 
+    nothing = {EmptyCell}  # rows that are not there, maybe a million of them
     try:
         shown = sheet(values=True)
         written = sheet(values=False) if formulas else None
         for line, row in enumerate(itertools.islice(shown, SHEET_ROWS_MAX), start=1):
             formula_row = next(written) if written is not None else ()
+            if set(map(type, row)) == nothing:
+                continue
             yield line, [_cell(cell, line, place, formula_row) for place, cell in enumerate(row)]
     except (Refusal, MemoryError):
         raise
