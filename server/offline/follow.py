@@ -118,6 +118,7 @@ def run(
         start = known_seq(directory, head, address)
         if start is None:
             first_copy(stub, directory, head, copied, progress=progress, stop=stop)
+            head = first_head(stub, address)  # it went on meanwhile, and the copy with it
         with open_copy(directory) as copy:
             start = start or 0
             check_same_journal(stub, copy, head)
