@@ -5,20 +5,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.accounts import status_effect
 from core.cards import TABLE, CardEvent
 from core.documents.cards import HolderWarned, HoursOverridden, UseResumed, UseSuspended
 from core.media import happen
-from core.plans import Plan
+from core.plans import EffectKind, EffectPlan, Expect, Plan
 from core.refusals import Refusal, invalid
-from core.rows import AccountStatus, MediumFlag
+from core.rows import AccountBody, AccountStatus, MediumBody, MediumFlag, RowEvent
 
 if TYPE_CHECKING:
     from core.counter import Moment
     from core.facts import AccountFacts
     from core.media import Carrier
+
+_SECOND_US: Final = 1_000_000
+_SECONDS_MAX: Final = 2**32 - 1
+_UNTOUCHED: Final = Expect.STATUS | Expect.UNCHANGED
+"""The end of a suspension comes true only while it is the suspension it was made for."""
 
 
 def warn(account: AccountFacts) -> Plan:
@@ -30,7 +35,7 @@ def warn(account: AccountFacts) -> Plan:
 
 
 def suspend_account(account: AccountFacts, *, until_us: int, now_us: int) -> Plan:
-    """Suspend an account: no spending; top-ups and loss reports go on.
+    """Suspend an account: no spending; top-ups and loss reports go on; the engine ends it in time.
 
     Raises:
         Refusal: SUSPENDED, STATE_TRANSITION, and what ``check_until`` raises.
@@ -42,9 +47,21 @@ def suspend_account(account: AccountFacts, *, until_us: int, now_us: int) -> Pla
         raise Refusal("SUSPENDED")
     if account.status is not AccountStatus.NORMAL:
         raise Refusal("STATE_TRANSITION", state=account.status.name, wanted="SUSPENDED")
-    effect = status_effect(account, AccountStatus.SUSPENDED)
+    effects = [status_effect(account, AccountStatus.SUSPENDED)]
+    if until_us:
+        effects.append(
+            EffectPlan(
+                kind=EffectKind.ACCOUNT_STATUS,
+                row=account.number,
+                event=RowEvent.STATUS,
+                expect=_UNTOUCHED,
+                expect_status=AccountStatus.SUSPENDED,
+                due_s=_second(until_us),
+                body=AccountBody(status=AccountStatus.NORMAL, event=RowEvent.STATUS).pack(),
+            )
+        )
     document = UseSuspended(account=account.number, medium=0, until_us=until_us)
-    return Plan(document=document, effects=(effect,))
+    return Plan(document=document, effects=tuple(effects))
 
 
 def resume_account(account: AccountFacts) -> Plan:
@@ -73,9 +90,23 @@ def suspend_medium(carrier: Carrier, *, until_us: int, now_us: int) -> Plan:
     medium = carrier.medium
     if MediumFlag.FROZEN in medium.flags:
         raise Refusal("SUSPENDED")
-    effect = happen(carrier, CardEvent.SUSPEND)
+    effects = [happen(carrier, CardEvent.SUSPEND)]
+    if until_us:
+        effects.append(
+            EffectPlan(
+                kind=EffectKind.MEDIUM_STATE,
+                row=medium.number,
+                event=RowEvent.STATE,
+                expect=_UNTOUCHED,
+                expect_status=medium.state,
+                expect_flags=MediumFlag.FROZEN,
+                due_s=_second(until_us),
+                mask=MediumFlag.FROZEN,
+                body=MediumBody(key=medium.key, event=RowEvent.STATE).pack(),
+            )
+        )
     document = UseSuspended(account=medium.account_number, medium=medium.number, until_us=until_us)
-    return Plan(document=document, effects=(effect,))
+    return Plan(document=document, effects=tuple(effects))
 
 
 def resume_medium(carrier: Carrier) -> Plan:
@@ -98,14 +129,15 @@ def check_until(until_us: int, now_us: int) -> None:
     """Check the end of a suspension; 0: until it is resumed.
 
     Raises:
-        Refusal: FIELD_INVALID for a time that has passed; UNIMPLEMENTED for one to come, because
-            nothing would end the suspension then.
+        Refusal: FIELD_INVALID for a time that has passed, or one past 2106.
     """
-    if not until_us:
-        return
-    if until_us <= now_us:
-        raise invalid("until_time_us", "in the future")
-    raise Refusal("UNIMPLEMENTED")
+    if until_us and not now_us < until_us < _SECONDS_MAX * _SECOND_US:
+        raise invalid("until_time_us", "in the future, before 2106")
+
+
+def _second(time_us: int) -> int:
+    """Return the first whole second at or after a moment."""
+    return -(-time_us // _SECOND_US)
 
 
 def override_hours(account: AccountFacts, operation: str, moment: Moment) -> Plan:

@@ -511,8 +511,9 @@ class Campus:
         kind="STUDENT",
         top_up_fen=0,
         token=None,
+        card=True,
     ):
-        """Open an account with an active card; returns the Holder."""
+        """Open an account with an active card, or none yet; returns the Holder."""
         number = next(self.numbers)
         account_no = account_no or f"{20_230_000 + number}"
         medium = terminal_pb.Medium(
@@ -526,7 +527,7 @@ class Campus:
             name=name,
             class_name=class_name,
             id_number=id_number,
-            medium=medium,
+            medium=medium if card else None,
         )
         response = self.accounts.OpenAccount(request, timeout=CALL_S)
         holder = Holder(self, account_no, response.number, medium)

@@ -5,12 +5,15 @@ desk.issue((account_no, uid), …)
 desk("MakeCard", teacher, case_no=1, uid=b"…")
 """
 
+import io
 import os
 
 import grpc
 import pytest
+from PIL import Image
 
 from campuscard.v1 import card_office_service_pb2 as pb
+from campuscard.v1 import roster_pb2 as roster_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from tests.campus import CALL_S, refusal
 
@@ -67,6 +70,18 @@ class CardDesk:
             self("AttachDocument", teacher, case_no=case_no, paper=paper, content=JPEG)
         self.pay(case_no, receipt_no)
         return case_no
+
+    def photo(self, name, account_no):
+        """Upload a photo of a holder."""
+        picture = io.BytesIO()
+        Image.new("RGB", (480, 640), "white").save(picture, "JPEG")
+        request = roster_pb.UploadPhotoRequest(
+            request_id=self.campus.request_id(),
+            file_name=f"{name}{account_no}.jpg",
+            content=picture.getvalue(),
+            recent_frontal=True,
+        )
+        return self.send("UploadPhoto", request)
 
     def pay(self, case_no, receipt_no, fen=3_000, **options):
         paid = {"paid_time_us": self.campus.now_us(), **options}

@@ -173,6 +173,7 @@ def test_make_card_and_unloss_race(scene, desk):
     """Exactly one of both wins, a thousand times over, whichever comes first."""
     campus = scene.campus
     campus.set_time("2024-03-15 14:30")
+    campus.staff.sign_in()
 
     def prepared(number):
         holder = campus.open_account()
