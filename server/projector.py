@@ -204,6 +204,10 @@ class Projector:
             self._answer_reads(opened.registry)
             if self._in_transaction and time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
                 self._commit()
+            if opened.projection.erased and not self._in_transaction:
+                # Pages as they were before stand in the log until it is emptied.
+                emptied = opened.registry.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                opened.projection.erased = emptied.fetchone()[0] != 0
         return moved
 
     def _apply(self, opened: _Opened, blocks: list[bytes]) -> bool:
@@ -239,14 +243,8 @@ class Projector:
 
     def _commit(self) -> None:
         if self._in_transaction and self._opened is not None:
-            execute = self._opened.registry.connection.execute
-            execute("COMMIT")
+            self._opened.registry.connection.execute("COMMIT")
             self._in_transaction = False
-            if self._opened.projection.erased:
-                # Pages as they were before stand in the log until it is emptied.
-                self._opened.projection.erased = bool(
-                    execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-                )
         self._committed_at = time.monotonic()
 
     def _open(self) -> _Opened:
