@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TERMINAL_SERVICE: Final = "/campuscard.v1.TerminalService/"
 BATCH_METHOD: Final = TERMINAL_SERVICE + "AuthorizeBatch"
 PHOTO_METHOD: Final = "/campuscard.v1.CardOfficeService/UploadPhoto"
+PAPER_METHOD: Final = "/campuscard.v1.CardOfficeService/AttachDocument"
 STREAM_METHOD: Final = TERMINAL_SERVICE + "AuthorizeStream"
 BUCKETS_MAX: Final = 16_384
 """Terminals remembered at once; above it the full buckets are forgotten."""
@@ -88,7 +89,7 @@ class LimitsGuard:
     Args:
         message_bytes: size of a request.
         batch_message_bytes: size of an AuthorizeBatch request.
-        photo_message_bytes: size of an UploadPhoto request.
+        photo_message_bytes: size of an UploadPhoto or AttachDocument request.
         calls_max: calls under way at once, health and reflection aside.
         rates: of the terminals.
     """
@@ -103,7 +104,11 @@ class LimitsGuard:
         rates: TerminalRates,
     ) -> None:
         self._message_bytes = message_bytes
-        self._larger = {BATCH_METHOD: batch_message_bytes, PHOTO_METHOD: photo_message_bytes}
+        self._larger = {
+            BATCH_METHOD: batch_message_bytes,
+            PHOTO_METHOD: photo_message_bytes,
+            PAPER_METHOD: photo_message_bytes,
+        }
         self._calls_max = calls_max
         self._rates = rates
         self.calls = 0
