@@ -161,6 +161,9 @@ class EngineSettings(_Section):
     merchants_max: int = _setting(65_536, "Merchants.", unit="rows", ge=16, le=1_048_576)
     terminals_max: int = _setting(4_096, "Terminals.", unit="rows", ge=16, le=16_384)
     holds_max: int = _setting(262_144, "Open holds.", unit="rows", ge=16, le=4_194_304)
+    schedules_max: int = _setting(
+        65_536, "Effects that wait for their time.", unit="rows", ge=16, le=1_048_576
+    )
     queue: int = _setting(
         16_384, "Commands waiting for the sequencer.", unit="commands", ge=64, le=1_048_576
     )
