@@ -242,8 +242,8 @@ cdef int _entry(cc_walk *w, const uint8_t *page, uint32_t at) noexcept nogil:
 
 cdef int _page(cc_walk *w, uint64_t number, int depth) noexcept nogil:
     """One branch or leaf page and everything below it, in order of keys."""
-    cdef const uint8_t *page = w.file + number * CC_PAGE
-    cdef const cc_lmdb_page *head = <const cc_lmdb_page*>page
+    cdef const uint8_t *page
+    cdef const cc_lmdb_page *head
     cdef const cc_lmdb_node *node
     cdef bint leaf = depth == w.db.depth
     cdef uint32_t n, i, at
@@ -251,6 +251,8 @@ cdef int _page(cc_walk *w, uint64_t number, int depth) noexcept nogil:
         return -1
     if number >= w.pages:
         return _damaged(w, b"page number out of the file")
+    page = w.file + number * CC_PAGE
+    head = <const cc_lmdb_page*>page
     if head.number != number or head.flags != (CC_P_LEAF if leaf else CC_P_BRANCH):
         return _damaged(w, b"tree page damaged")
     if not (CC_PAGE_HEAD < head.lower <= head.upper <= CC_PAGE) or head.lower & 1:
