@@ -4,6 +4,7 @@ Made by playing a day on engine and model side by side. Whoever plays it again, 
 pieces, must get the same journal record for record: nothing lost, nothing twice.
 """
 
+import itertools
 import pickle
 import random
 import struct
@@ -73,6 +74,7 @@ class Recorder(EngineRig):
     def __init__(self, folder, seed):
         self.steps = []
         self.random = random.Random(seed)
+        self.sizes = itertools.cycle(PAPERS)  # together more than a segment
         super().__init__(folder, {"segment_bytes": SEGMENT_BYTES})
 
     def note(self, step, answers):
@@ -96,7 +98,7 @@ class Recorder(EngineRig):
         return reply
 
     def submit_office(self, effects, options, future):
-        payload = self.random.randbytes(self.random.choice(PAPERS))
+        payload = self.random.randbytes(next(self.sizes))
         self.step = Step(self.now_us, office=(payload, list(effects), dict(options)))
         submit_office(self.engine, payload, effects, options, future)
 

@@ -94,7 +94,7 @@ def test_a_disk_that_is_full_ends_the_engine_and_space_lets_it_go_on(subject, me
 
 def test_a_journal_at_its_limit_refuses_before_it_fails(subject, memory):
     root = prepared(subject, memory / "root")
-    result = subject.run(subject.write(root, "--room", "524288"))
+    result = subject.run(subject.write(root, "--room", "262144"))
     assert result.returncode != 0
     assert "STORAGE_FULL" in result.stderr or result.returncode == harness.EXIT_FATAL
     acked = max(harness.acknowledged(result.stdout))
