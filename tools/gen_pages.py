@@ -1,4 +1,4 @@
-"""Make the reference pages that are tables of the code: errors, metrics, configuration, commands.
+"""Make the reference pages that are tables of the code: errors, commands, states of cards and so on.
 
 Run as ``python -m tools.gen_pages [DIRECTORY]``; ``tests/docs`` compares what it makes with
 docs/reference.
@@ -24,22 +24,13 @@ from core.catalogue import ERRORS, OUTCOMES  # noqa: E402
 from server.config import Settings, explain  # noqa: E402
 from server.interceptors.metrics import MetricsGuard  # noqa: E402
 from server.metrics import DECLINES, HISTOGRAMS, METRICS, Kind  # noqa: E402
+from tools.card_pages import card_states_page  # noqa: E402
+from tools.markdown import BANNER, table  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
 PAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
-BANNER: Final = "<!-- Made by `make pages` from {source}; do not edit. -->"
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table; a bar inside a cell is escaped."""
-    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    for row in rows:
-        cells = " | ".join(cell.replace("|", "\\|") for cell in row)
-        lines.append(f"| {cells} |")
-    return [*lines, ""]
-
 
 # -- errors ---------------------------------------------------------------------------------------
 
@@ -96,13 +87,23 @@ def errors_page() -> Iterator[str]:
     yield "*Again* is yes where the same request, under the same key or request_id, may be repeated."
     yield ""
     yield from table(
-        ("number", "reason", "gRPC status", "again", "中文", "English", "what to do next"),
+        (
+            "number",
+            "reason",
+            "gRPC status",
+            "again",
+            "clause",
+            "中文",
+            "English",
+            "what to do next",
+        ),
         (
             (
                 str(reason.number),
                 f"`{reason.name}`",
                 f"`{reason.status}`",
                 "yes" if reason.retryable else "",
+                reason.clause,
                 reason.zh,
                 reason.en,
                 reason.action,
@@ -267,6 +268,7 @@ SOURCES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "metrics.md": metrics_page,
     "configuration.md": configuration_page,
     "commands.md": commands_page,
+    "card-states.md": card_states_page,
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("commands.md", "configuration.md", "errors.md", "metrics.md")
+PAGES = ("card-states.md", "commands.md", "configuration.md", "errors.md", "metrics.md")
 
 
 @pytest.fixture(scope="module")
