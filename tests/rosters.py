@@ -19,16 +19,18 @@ PIECE = 61_440
 IMPORT_S = 120
 
 
-def id_number(serial, birth="20050812"):
-    """Return a synthetic ID number with a right check character."""
-    first_17 = f"990000{birth}{serial:03d}"
+def id_number(serial, birth=""):
+    """Return a synthetic ID number with a right check character; another one per serial to 10**6."""
+    day = serial // 1_000 % 1_000
+    birth = birth or f"{1960 + day // 25}{1 + day % 12:02d}{1 + day % 25:02d}"
+    first_17 = f"990000{birth}{serial % 1_000:03d}"
     return first_17 + check_character(first_17)
 
 
 def row(number, name="", *, group=CLASS, id_text=None, phone="", photo=None, index=1):
     """Return one row of the sheet; what is not given is made up from the number."""
     name = name or f"测试{number[-3:]}"
-    id_text = id_number(index) if id_text is None else id_text
+    id_text = id_number(int(number) % 1_000_000) if id_text is None else id_text
     photo = f"{name}{number}.jpg" if photo is None else photo
     return [str(index), number, name, "女", group, id_text, phone, photo, ""]
 
@@ -161,11 +163,14 @@ def archive(files, *, method=zipfile.ZIP_STORED):
     return content.getvalue()
 
 
+class _Gbk(zipfile.ZipInfo):
+    def _encodeFilenameFlags(self):  # noqa: N802 - of the standard library
+        return self.filename.encode("gbk"), self.flag_bits
+
+
 def gbk_entry(name):
     """Return an entry whose name is stored as GBK without saying so, as Windows does."""
-    info = zipfile.ZipInfo()
-    info.filename = name.encode("gbk").decode("cp437")
-    return info
+    return _Gbk(name)
 
 
 class Uploaded:

@@ -114,7 +114,11 @@ class Member:
         return staff_service_pb2_grpc.StaffServiceStub(self.campus.raw_channel)
 
 
-class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+class Bearer(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
     """Sends a member's token with every call that is no terminal's."""
 
     def __init__(self, member):
@@ -125,6 +129,9 @@ class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
 
     def intercept_unary_stream(self, continuation, client_call_details, request):
         return continuation(self._signed(client_call_details), request)
+
+    def intercept_stream_stream(self, continuation, client_call_details, request_iterator):
+        return continuation(self._signed(client_call_details), request_iterator)
 
     def _signed(self, details):
         if not details.method.startswith("/campuscard.") or "TerminalService" in details.method:
