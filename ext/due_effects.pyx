@@ -77,8 +77,9 @@ cdef void fill_scheduled(const cc_tables *t, const cc_effect *e, cc_record *r) n
     cdef cc_scheduled_body *s = &r.body.scheduled
     cdef const cc_medium_body *medium = <const cc_medium_body *>e.body
     cdef const cc_rules_body *rules = <const cc_rules_body *>e.body
-    s.due_s, s.mask, s.kind, s.event = e.due_s, e.mask, e.kind, e.event
-    s.expect, s.expect_status = e.expect, e.expect_status
+    s.due_s, s.mask, s.kind, s.expect = e.due_s, e.mask, e.kind, e.expect
+    if e.kind == CC_EF_ACCOUNT_STATUS or e.kind == CC_EF_MEDIUM_STATE:
+        s.event, s.expect_status = e.event, e.expect_status
     if e.kind == CC_EF_ACCOUNT_STATUS:
         s.changes = t.cold[r.account].changes
         s.values[0] = (<const cc_account_body *>e.body).status

@@ -30,8 +30,17 @@ TYPES = {
     at.EF_MEALS: at.MEALS,
 }
 """The record of each kind's coming true."""
-USED = {at.EF_ACCOUNT_STATUS: 1, at.EF_MEDIUM_STATE: 2, at.EF_CATEGORY: 2, at.EF_MEALS: MEALS_BYTES}
+USED = {
+    at.EF_ACCOUNT_STATUS: 1,
+    at.EF_MEDIUM_STATE: 2,
+    at.EF_CATEGORY: 2,
+    at.EF_MEALS: MEALS_BYTES,
+}
 """Bytes of the values that mean something."""
+
+
+MASK_BITS = {at.EF_RULES: len(RULES_FIELDS), at.EF_MEDIUM_STATE: 8}
+"""How long the masks are."""
 
 
 def read(e: Entry, body: bytes) -> Scheduled:
@@ -43,13 +52,18 @@ def read(e: Entry, body: bytes) -> Scheduled:
     rows = (bool(e.account), bool(e.medium), bool(waits.expect & at.X_STATUS))
     wanted = (of_row, waits.kind == at.EF_MEDIUM_STATE, of_row)
     demand_equal(e.seq, "rows and expectation", rows, wanted)
+    if not of_row and (waits.event or waits.expect or waits.expect_status or waits.expect_flags):
+        raise Difference(e.seq, "expectations of no row")
+    if waits.expect & ~(at.X_STATUS | at.X_UNCHANGED) or waits.mask >> MASK_BITS.get(waits.kind, 0):
+        raise Difference(e.seq, "an expectation or a mask out of range")
     values = waits.values
     if waits.kind == at.EF_RULES:
         meant = masked(bytes(VALUES_BYTES), values, waits.mask)
     else:
         used = USED[waits.kind]
         meant = values[:used] + bytes(VALUES_BYTES - used)
-    if waits.kind == at.EF_MEDIUM_STATE and (values[1] | waits.expect_flags) & ~waits.mask:
+    flags = values[1] if waits.kind == at.EF_MEDIUM_STATE else 0
+    if (flags | waits.expect_flags) & ~waits.mask:
         raise Difference(e.seq, "flags outside the mask")
     demand_equal(e.seq, "values that mean something", values, meant)
     return waits

@@ -14,8 +14,8 @@ from tests.property.engine_rig import OPTIONS, submit_office
 ANSWER_S = 20
 RETRIES = 200
 ALL_BYTES = 1 << 30
-TABLES = (1, 2, 3, 4, 5, 6, 7, 8, 11, 12)
-BY_SEQ = {6: 64, 7: 32}  # bytes of a row: holds, what was undone
+TABLES = (1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13)
+BY_SEQ = {6: 64, 7: 32, 13: 128}  # bytes of a row: holds, what was undone, what waits
 RESPONSES = {
     Op.AUTHORIZE: pb.AuthorizeResponse,
     Op.HOLD: pb.HoldResponse,

@@ -8,7 +8,7 @@ import hashlib
 
 from ext import blocks
 from tests.model import journal as at
-from tests.model.numbers import Kind
+from tests.model.numbers import Flag, Kind
 from tests.model.rig import Rig
 from tests.model.state import SEED_CATEGORIES, SEED_MEALS, Record, Rules
 
@@ -138,11 +138,14 @@ class ModelJournal(Rig):
                 if record.type in {Kind.RULES, Kind.MEALS}:
                     self.rule_version = self.model.books.rule_version + 1
 
+    def fingerprint_of(self, record):
+        return 0 if record.flags & Flag.DUE else self.fingerprint
+
     def seal(self, records):
         """Append the records as the next block."""
         moved = sum(r.amount for r in records if r.debit_wallet and r.type not in MOVES_NOTHING)
         raw = blocks.seal(
-            b"".join(pack(record, self.fingerprint) for record in records),
+            b"".join(pack(record, self.fingerprint_of(record)) for record in records),
             first_seq=records[0].seq,
             previous=self.chain,
             time_us=self.model.books.time_us,

@@ -1,9 +1,19 @@
 """One day with everything in it, for tests that want a journal with every kind of record."""
 
-from tests.model.numbers import AccountStatus, EffectKind, Event, MediumFlag, Op, Wallet
+from dataclasses import replace
+
+from tests.model.numbers import (
+    AccountStatus,
+    EffectKind,
+    Event,
+    MediumFlag,
+    MediumState,
+    Op,
+    Wallet,
+)
 from tests.model.office import Effect
-from tests.model.rig import PIN, WRONG, fund, furnish, rules
-from tests.model.state import Original
+from tests.model.rig import PIN, WRONG, fund, furnish, medium_state, rules
+from tests.model.state import SEED_CATEGORIES, SEED_MEALS, Original
 
 
 def play_day(rig):
@@ -22,6 +32,7 @@ def play_day(rig):
     play_water(rig)
     play_keys(rig)
     play_papers(rig)
+    play_waiting(rig)
     return rig
 
 
@@ -86,3 +97,35 @@ def play_papers(rig):
     rig.after(1)
     rig.buy(6_000)
     rig.buy(60)
+
+
+def play_waiting(rig):
+    """Acts for later: carried out, cancelled, lapsed; several at one time."""
+    due_s = rig.now_us // 1_000_000 + 600
+    status = Effect(kind=EffectKind.ACCOUNT_STATUS, row=2, event=Event.STATUS)
+    suspended = replace(status, status=AccountStatus.SUSPENDED)
+    expects = {"expect_status": AccountStatus.SUSPENDED, "unchanged": True, "due_s": due_s}
+    normal = replace(status, status=AccountStatus.NORMAL, **expects)
+    frozen = medium_state(MediumState.ACTIVE, MediumFlag.FROZEN, row=2)
+    thawed = replace(
+        frozen, status=0, flags=0, expect_status=0, expect_flags=MediumFlag.FROZEN, due_s=due_s
+    )
+    rig.do([suspended, normal, frozen, replace(thawed, mask=MediumFlag.FROZEN)])
+    rig.do([replace(normal, row=1), replace(rules(pin_max=4), due_s=due_s, mask=0b100_0000_0001)])
+    first = rig.model.books.journal[-3].seq
+    rig.do(
+        [
+            replace(rules(meal_limit=5_100), due_s=due_s - 1, mask=2),
+            Effect(kind=EffectKind.MEALS, meals=SEED_MEALS, due_s=due_s),
+            Effect(kind=EffectKind.CATEGORY, category=1, flags=SEED_CATEGORIES[1], due_s=due_s),
+            replace(rules(), due_s=due_s + 1, mask=0),
+        ]
+    )
+    rig.perform([Effect(kind=EffectKind.CANCEL, scheduled_seq=first + 1)] * 2)
+    rig.do([Effect(kind=EffectKind.CANCEL, scheduled_seq=first + 1)])
+    rig.card_flags(MediumFlag.FROZEN | MediumFlag.LOST, Event.LOSS, medium=2)
+    rig.after(600)
+    rig.buy(10)
+    rig.card_flags(MediumFlag(0), Event.UNLOSS, medium=2)
+    rig.after(1)
+    rig.idle()
