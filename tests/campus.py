@@ -22,7 +22,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -36,19 +35,19 @@ from campuscard.v1 import (
     staff_service_pb2_grpc,
     terminal_service_pb2_grpc,
 )
-from campuscard.v1 import card_office_service_pb2 as cards_pb
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
 from campuscard.v1 import staff_service_pb2 as staff_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from core.ids import make_request_id
-from tests.staff import BUSINESS, REASON, Member, grants_of, one_time_secret
+from tests.holders import Holder
+from tests.staff import BUSINESS, CALL_S, REASON, Member, grants_of, one_time_secret
+from tests.terminals import Pos
 
 ROOT = Path(__file__).resolve().parents[1]
 CHINA = dt.timezone(dt.timedelta(hours=8))
 START = "2024-03-13 08:00"
 START_S = 20
 STOP_S = 20
-CALL_S = 10
 RECEIVE_MAX = 8 << 20
 STUBS = {
     "AccountService": account_service_pb2_grpc.AccountServiceStub,
@@ -88,193 +87,6 @@ def microseconds(when):
     if when.tzinfo is None:
         when = when.replace(tzinfo=CHINA)
     return (when - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
-
-
-@dataclass
-class Holder:
-    """An account opened by a test, with its first medium."""
-
-    campus: "Campus"
-    account_no: str
-    number: int
-    medium: terminal_pb.Medium
-
-    def read(self):
-        """Read the account: account, wallets, media."""
-        request = accounts_pb.GetAccountRequest(account_no=self.account_no)
-        return self.campus.accounts.GetAccount(request, timeout=CALL_S)
-
-    @property
-    def online_fen(self):
-        return self.read().wallets.online_fen
-
-    def top_up(self, fen, *, channel_txn_id=None, source=accounts_pb.TOP_UP_SOURCE_CASH):
-        request = accounts_pb.TopUpRequest(
-            request_id=self.campus.request_id(),
-            account_no=self.account_no,
-            source=source,
-            channel_txn_id=channel_txn_id or f"R-{next(self.campus.numbers)}",
-            amount_fen=fen,
-        )
-        return self.campus.accounts.TopUp(request, timeout=CALL_S)
-
-    def lose(self, **options):
-        """Report the card lost at the counter."""
-        request = cards_pb.ReportLossRequest(
-            request_id=self.campus.request_id(), account_no=self.account_no, **options
-        )
-        return self.campus.cards.ReportLoss(request, timeout=CALL_S)
-
-    def unlose(self, medium=None, **options):
-        """Take the loss back at the counter, the card (or another medium) presented."""
-        request = cards_pb.UnlossRequest(
-            request_id=self.campus.request_id(),
-            account_no=self.account_no,
-            medium=medium or self.medium,
-            **options,
-        )
-        return self.campus.cards.Unloss(request, timeout=CALL_S)
-
-    def unlose_late(self):
-        """The same outside the hours of the counter, with a supervisor's leave."""
-        request = cards_pb.OverrideHoursRequest(
-            request_id=self.campus.request_id(),
-            account_no=self.account_no,
-            operation=cards_pb.COUNTER_OPERATION_UNLOSS,
-            reason=REASON,
-        )
-        self.campus.cards.OverrideHours(request, timeout=CALL_S)
-        return self.unlose()
-
-    def set_status(self, status):
-        request = accounts_pb.SetAccountStatusRequest(
-            request_id=self.campus.request_id(),
-            account_no=self.account_no,
-            status=accounts_pb.AccountStatus.Value(f"ACCOUNT_STATUS_{status}"),
-        )
-        return self.campus.accounts.SetAccountStatus(request, timeout=CALL_S)
-
-    def set_password(self, old, new):
-        request = accounts_pb.SetTransactionPasswordRequest(
-            request_id=self.campus.request_id(),
-            account_no=self.account_no,
-            old_pin=old,
-            new_pin=new,
-        )
-        return self.campus.accounts.SetTransactionPassword(request, timeout=CALL_S)
-
-    def reset_password(self, id_number=""):
-        request = accounts_pb.ResetTransactionPasswordRequest(
-            request_id=self.campus.request_id(), account_no=self.account_no, id_number=id_number
-        )
-        return self.campus.accounts.ResetTransactionPassword(request, timeout=CALL_S)
-
-    def history(self, page_size=1000):
-        request = accounts_pb.ListTransactionsRequest(
-            account_no=self.account_no, page_size=page_size
-        )
-        return list(self.campus.accounts.ListTransactions(request, timeout=CALL_S).transactions)
-
-
-@dataclass
-class Pos:
-    """A terminal that is signed in. Methods return the Decision; `seq` chooses the terminal_seq."""
-
-    campus: "Campus"
-    terminal_id: str
-    batch_no: int = 0
-    seqs: itertools.count = field(default_factory=lambda: itertools.count(1))
-
-    def sign_in(self):
-        request = terminal_pb.SignInRequest(terminal_id=self.terminal_id)
-        response = self.campus.terminals.SignIn(request, timeout=CALL_S)
-        if response.batch_no:
-            self.batch_no, self.seqs = response.batch_no, itertools.count(1)
-        return response.decision
-
-    def sign_off(self):
-        request = terminal_pb.SignOffRequest(terminal_id=self.terminal_id, batch_no=self.batch_no)
-        return self.campus.terminals.SignOff(request, timeout=CALL_S).decision
-
-    def key(self, seq=None, batch_no=None):
-        """Return the fields of a key: the next one, or of `seq`."""
-        return {
-            "terminal_id": self.terminal_id,
-            "batch_no": self.batch_no if batch_no is None else batch_no,
-            "terminal_seq": next(self.seqs) if seq is None else seq,
-        }
-
-    def purchase(self, holder, fen, *, pin="", seq=None, partial_ok=False, batch_no=None):
-        """Build the request of a purchase, without sending it."""
-        return terminal_pb.AuthorizeRequest(
-            **self.key(seq, batch_no),
-            medium=medium_of(holder),
-            amount_fen=fen,
-            pin=pin,
-            partial_ok=partial_ok,
-        )
-
-    def pay(self, holder, fen, **options):
-        request = self.purchase(holder, fen, **options)
-        return self.campus.terminals.Authorize(request, timeout=CALL_S).decision
-
-    def hold(self, holder, fen=0, *, pin="", seq=None, water=False, card_counter=0):
-        request = terminal_pb.HoldRequest(
-            **self.key(seq),
-            medium=medium_of(holder),
-            amount_fen=fen,
-            pin=pin,
-            water_transfer=water,
-            card_counter=card_counter,
-        )
-        return self.campus.terminals.Hold(request, timeout=CALL_S).decision
-
-    def capture(self, hold_seq, fen=0, *, seq=None):
-        request = terminal_pb.CaptureRequest(
-            **self.key(seq), hold=terminal_pb.Original(seq=hold_seq), amount_fen=fen
-        )
-        return self.campus.terminals.Capture(request, timeout=CALL_S).decision
-
-    def release(self, hold_seq, *, seq=None):
-        request = terminal_pb.ReleaseRequest(
-            **self.key(seq), hold=terminal_pb.Original(seq=hold_seq)
-        )
-        return self.campus.terminals.Release(request, timeout=CALL_S).decision
-
-    def reverse(self, original_seq, fen, *, seq=None, void_sale=False, batch_no=None):
-        """Reverse by the original's terminal_seq."""
-        original = terminal_pb.Original(
-            batch_no=self.batch_no if batch_no is None else batch_no, terminal_seq=original_seq
-        )
-        request = terminal_pb.ReverseRequest(
-            **self.key(seq), original=original, amount_fen=fen, void_sale=void_sale
-        )
-        return self.campus.terminals.Reverse(request, timeout=CALL_S).decision
-
-    def refund(self, journal_seq, fen, *, seq=None):
-        """Refund by the original's position in the journal."""
-        request = terminal_pb.RefundRequest(
-            **self.key(seq), original=terminal_pb.Original(seq=journal_seq), amount_fen=fen
-        )
-        return self.campus.terminals.Refund(request, timeout=CALL_S).decision
-
-    def transaction(self, seq, batch_no=None):
-        """Ask what became of a key."""
-        request = terminal_pb.GetTransactionRequest(
-            key=terminal_pb.TransactionKey(**self.key(seq, batch_no))
-        )
-        return self.campus.terminals.GetTransaction(request, timeout=CALL_S)
-
-    def balance(self, holder):
-        request = terminal_pb.GetBalanceRequest(
-            terminal_id=self.terminal_id, medium=medium_of(holder)
-        )
-        return self.campus.terminals.GetBalance(request, timeout=CALL_S)
-
-
-def medium_of(holder):
-    """Return the medium of a holder, or the medium itself."""
-    return holder if isinstance(holder, terminal_pb.Medium) else holder.medium
 
 
 class Campus:

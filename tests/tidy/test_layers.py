@@ -8,8 +8,8 @@ LAYERS = {"core", "ext", "server", "clients", "bench", "tests", "tools", "demo"}
 IO_MODULES = {"asyncio", "grpc", "lmdb", "socket", "sqlite3", "starlette"}
 CYTHON_IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+c?import|c?import\s+([\w.]+))", re.MULTILINE)
 
-# The only parts of core that are vocabulary, not rules: anyone may use them.
-VOCABULARY = {"core.catalogue", "core.certificates", "core.ids", "core.money"}
+# The only parts of core that are vocabulary or a public standard, not rules: anyone may use them.
+VOCABULARY = {"core.catalogue", "core.certificates", "core.ids", "core.money", "core.totp"}
 
 # Commands that work on a stopped directory, start the server, or look at the build: not over gRPC.
 OFFLINE_COMMANDS = {

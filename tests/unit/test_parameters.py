@@ -42,7 +42,7 @@ def test_any_text_is_a_value_or_refused(parameter, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["WED 17:00-14:30", "WED 14:30", "XXX 14:30-17:00", "WED 14:60-17:00", "WED 08:00-25:00",
+    ["WED 17:00-14:30", "WED 14:30", "FUN 14:30-17:00", "WED 14:60-17:00", "WED 08:00-25:00",
      "WED 08:00-12:00, WED 11:59-13:00"],
 )  # fmt: skip
 def test_hours_that_are_none(text):
