@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from campuscard.v1 import (
     account_service_pb2_grpc,
+    card_office_service_pb2_grpc,
     merchant_service_pb2_grpc,
     ops_service_pb2_grpc,
     staff_service_pb2_grpc,
@@ -52,6 +53,7 @@ class Services:
         )
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(self._channel)
+        self.office = card_office_service_pb2_grpc.CardOfficeServiceStub(self._channel)
         self.ops = ops_service_pb2_grpc.OpsServiceStub(self._channel)
         self.staff = staff_service_pb2_grpc.StaffServiceStub(self._channel)
         self.terminals = terminal_service_pb2_grpc.TerminalServiceStub(self._channel)

@@ -13,6 +13,7 @@ from clients.admin import (
     demo,
     local,
     merchants,
+    office_roster,
     offline,
     operations,
     payments,
@@ -171,6 +172,16 @@ app.add_typer(
 )
 app.add_typer(accounts.app, name="account")
 app.add_typer(merchants.app, name="merchant")
+app.add_typer(
+    office_roster.app,
+    name="office",
+    epilog=examples(
+        "campuscard office import roster.xlsx --dry-run",
+        "campuscard office import demo/roster.csv --report refused.csv",
+        "campuscard office photos photos.zip --recent-frontal",
+        "campuscard office holders --class 2023级软件技术1班 --photo without",
+    ),
+)
 app.add_typer(terminals.app, name="terminal")
 app.add_typer(
     staff.app,
