@@ -15,6 +15,7 @@ MEDIUM = struct.Struct("<16sBBBxH34x")
 CATEGORY = struct.Struct("<BB54x")
 RULES = struct.Struct("<IIIIIIIIIIiBB10x")
 MEALS = struct.Struct("<B3x16HI16x")
+SCHEDULED = struct.Struct("<IHHBBBBBx42s")
 DOCUMENT = struct.Struct("<IIHHI16s24x")
 IDENTITY = struct.Struct("<8sHHI16sqQ16sB7x56s56s68xI")
 KEY_FILE = struct.Struct("<8sB7x32s16s")
@@ -167,6 +168,52 @@ def history():
             business_date=DAY,
             rule_version=min(number, 1),
             **more,
+        )
+        blocks.append(sealed)
+        previous = sealed[-48:-16]
+    return blocks
+
+
+MIDNIGHT_S = 1_710_345_600
+
+
+def waiting():
+    """Three blocks after `history`: two effects that wait, one that comes true, one that lapses."""
+    limits = struct.pack("<II", 20_000, 0)
+    rules = SCHEDULED.pack(MIDNIGHT_S, 1, 0, 11, 0, 0, 0, 0, limits)
+    status = SCHEDULED.pack(MIDNIGHT_S, 0, 1, 2, 2, 9, 2, 0, b"\x01")
+    new = RULES.pack(2, 20000, 5000, 50000, 20000, 1800, 300, 3456000, 1000, 0, 28800, 3, 0)
+    request = bytes(range(216, 232))
+    key = {"batch_no": 0xE3E2E1E0, "terminal_seq": 0xE7E6E5E4, "flags": 16384, "outcome": 4}
+    contents = (
+        [
+            record(52, 71, rules, part=1, parts=3, **key),
+            record(53, 71, status, part=2, parts=3, account=1, prev_account_seq=51, **key),
+            record(54, 96, DOCUMENT.pack(0, 0, 1, 2, 7, request), part=3, parts=3, **key),
+        ],
+        [record(55, 69, new, outcome=4, flags=32768, original_seq=52)],
+        [
+            record(
+                *(56, 72, status),
+                outcome=2,
+                reason=213,
+                flags=32768,
+                account=1,
+                original_seq=53,
+                prev_account_seq=53,
+            )
+        ],
+    )
+    previous, blocks = history()[-1][-48:-16], []
+    for number, records in enumerate(contents):
+        sealed = block(
+            records,
+            b"",
+            previous,
+            state=(number + 4) * 0x0123456789ABCDEF_FEDCBA9876543211,
+            time_us=MIDNIGHT_S * 1_000_000 - (number == 0),
+            business_date=DAY + (number > 0),
+            rule_version=1 + (number > 1),
         )
         blocks.append(sealed)
         previous = sealed[-48:-16]

@@ -2,6 +2,7 @@
 
 golden/blocks.hex     three blocks, one a line     golden/identity.hex, golden/key.hex
 golden/data.mdb.gz    the segment that holds them
+golden/scheduled.hex  three blocks more, of effects that wait for their time
 
 `python -m tests.contract.test_golden` writes them anew; do that for a new format only.
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from core.blocks import DUE, Block
+from core.rows import RulesBody, RulesField, ScheduledBody
 from ext import audit, blocks, digest, mirror, store
 from tests.contract import encoder
 
@@ -26,6 +29,10 @@ LAST_SEQ = 51
 
 def golden_blocks():
     return [bytes.fromhex(line) for line in (GOLDEN / "blocks.hex").read_text().split()]
+
+
+def golden_scheduled():
+    return [bytes.fromhex(line) for line in (GOLDEN / "scheduled.hex").read_text().split()]
 
 
 def golden_identity():
@@ -94,6 +101,27 @@ def test_sealing_gives_the_golden_blocks():
         assert sealed == golden
         assert blocks.check(golden, first, previous) == ("", 0)
         previous = chain
+
+
+def test_effects_that_wait_are_the_golden_ones():
+    assert encoder.waiting() == golden_scheduled()
+    first, previous = LAST_SEQ + 1, golden_blocks()[-1][-48:-16]
+    for golden in golden_scheduled():
+        assert blocks.check(golden, first, previous) == ("", 0)
+        first += Block(golden).header.count
+        previous = golden[-48:-16]
+
+
+def test_effects_that_wait_read_as_written():
+    records = [r for raw in golden_scheduled() for r in Block(raw).records()]
+    rules, status, _, happened, lapsed = records
+    waits = ScheduledBody.unpack(rules.body)
+    assert (waits.due_s, waits.mask, waits.kind) == (encoder.MIDNIGHT_S, RulesField.DAY_LIMIT, 11)
+    assert RulesBody.unpack(happened.body).day_limit == 20_000
+    assert (happened.original_seq, happened.flags) == (rules.seq, DUE)
+    end = ScheduledBody.unpack(status.body)
+    assert (end.kind, end.expect_status, end.changes, end.values[0]) == (2, 2, 1, 1)
+    assert (lapsed.original_seq, lapsed.body, lapsed.reason) == (status.seq, status.body, 213)
 
 
 def test_identity_and_key_are_the_golden_ones(directory):
@@ -167,6 +195,8 @@ def write_golden():
     (GOLDEN / "key.hex").write_text(key.hex() + "\n")
     lines = "".join(block.hex() + "\n" for block in encoder.history())
     (GOLDEN / "blocks.hex").write_text(lines)
+    lines = "".join(block.hex() + "\n" for block in encoder.waiting())
+    (GOLDEN / "scheduled.hex").write_text(lines)
     with tempfile.TemporaryDirectory() as folder:
         segment = write_segment(Path(folder))
     (GOLDEN / "data.mdb.gz").write_bytes(gzip.compress(segment, 9, mtime=0))

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -28,12 +29,14 @@ from server.offline import verify
 from server.offline.copies import make_copy, open_copy
 from server.projection import NO_DOCUMENT, Projection
 from server.registry import Registry
+from tests.contract import encoder
 from tests.integration.engine_desk import ACTIVE, CANTEEN, LOST, START_US, Desk, card
 
 START_S = START_US // 1_000_000
 LATER_S = START_S + 600
 SECOND_US = 1_000_000
 SCHEDULED = 13
+GOLDEN = Path(encoder.__file__).parent / "golden"
 SOON_S = 1.0
 REQUESTS_MAX = 4096
 
@@ -191,6 +194,19 @@ def test_what_is_due_comes_before_every_decision_however_much(tmp_path):
         fired = [b.header.count for b in blocks(desk) if b.header.time_us >= LATER_S * SECOND_US]
         assert sum(fired) == count + 1
         assert max(fired) <= 4_096 + 1
+
+
+def test_the_engine_writes_the_golden_bytes(desk):
+    number = desk.open_account()
+    midnight = encoder.MIDNIGHT_S
+    desk.act(status(number, AccountStatus.SUSPENDED))
+    desk.act(
+        rules(midnight, RulesField.DAY_LIMIT, day_limit=20_000, meal_limit=9),
+        until_normal(number, midnight),
+    )
+    golden = Block(bytes.fromhex((GOLDEN / "scheduled.hex").read_text().split()[0]))
+    written = [record.body for record in records(desk, RecordType.SCHEDULED)]
+    assert written == [golden.record(0).body, golden.record(1).body]
 
 
 # ---- what it expects ----

@@ -1,4 +1,5 @@
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_meals_take_names_only_if_as_many():
     meals = MealsBody.unpack(MealsBody(DEFAULT_MEALS).pack())
     assert meals.named(("A",)) == meals
     assert meals.named(tuple(meal.name for meal in DEFAULT_MEALS)).periods == DEFAULT_MEALS
+
+
+@pytest.mark.parametrize("field", rows.RulesField, ids=lambda field: field.name)
+def test_a_mask_s_bit_is_the_place_of_its_field(field):
+    name = field.name.lower()
+    assert list(RulesBody.__dataclass_fields__)[field.bit_length()] == name
+
+
+def test_a_scheduled_body_reads_its_fields():
+    packed = struct.pack("<IHHBBBBBx42s", 1, 2, 3, 4, 5, 6, 7, 8, bytes(range(42)))
+    waits = rows.ScheduledBody.unpack(packed)
+    numbers = [getattr(waits, name) for name in waits.__dataclass_fields__]
+    assert numbers == [1, 2, 3, 4, 5, 6, 7, 8, bytes(range(42))]
 
 
 def c_numbers(header, prefix):
