@@ -121,7 +121,7 @@ def read_roster(path: Path) -> Table[Person]:
 
 
 def read_cards(path: Path) -> Table[Card]:
-    """Read a card production list: 学工号, 卡片UID (hexadecimal), 开户充值(元)."""
+    """Read a card production list: 学工号, 卡片UID (hexadecimal), and if there 开户充值(元)."""
 
     def card(cells: Mapping[str, str], source: Source) -> Card:
         try:
@@ -132,10 +132,10 @@ def read_cards(path: Path) -> Table[Card]:
             source=source,
             account_no=_need(cells, "学工号"),
             uid=uid,
-            opening_fen=_fen(cells["开户充值(元)"]),
+            opening_fen=_fen(cells.get("开户充值(元)", "")),
         )
 
-    return _read(path, ({"学工号", "卡片UID", "开户充值(元)"},), card)
+    return _read(path, ({"学工号", "卡片UID"},), card)
 
 
 def read_merchants(path: Path) -> Table[MerchantRow]:

@@ -177,61 +177,19 @@ def list_accounts(
     print_table(tr("账号 姓名 班级/部门 状态", "account name class status").split(), rows)
 
 
-@app.command("bind", help=tr("绑卡。", "Bind a card."))
-def bind(
-    account: AccountArgument,
-    uid: CardOption,
-    state: Annotated[str, typer.Option(help="active, produced, in_transit.")] = "active",
-    address: AddressOption = DEFAULT_ADDRESS,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Bind a card to an account."""
-    request = pb.BindMediumRequest(
-        account_no=account,
-        medium=_medium(uid),
-        state=choice(pb.MediumState, state, "--state"),  # type: ignore[arg-type] # checked there
-    )
-    with Services(address) as services:
-        response = services.act(services.accounts.BindMedium, request)
-    finish(response, output, tr(f"已绑卡 {uid}", f"Bound {uid}"))
-
-
-@app.command("unbind", help=tr("解绑卡。", "Take a card off its account."))
+@app.command(
+    "unbind", help=tr("退回的卡解绑, 以便重新写卡。", "Take a returned card off its account.")
+)
 def unbind(
     uid: CardOption,
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Take a card off its account."""
+    """Take a card that was given back off its account, to encode it anew."""
     with Services(address) as services:
         request = pb.UnbindMediumRequest(medium=_medium(uid))
         response = services.act(services.accounts.UnbindMedium, request)
     finish(response, output, tr(f"已解绑 {uid}", f"Unbound {uid}"))
-
-
-@app.command("card", help=tr("卡的状态: 挂失、解挂、冻结…", "Change a card: report_loss, freeze…"))
-def card_event(
-    uid: CardOption,
-    event: Annotated[
-        str,
-        typer.Option(
-            help="hand_over, activate, report_loss, cancel_loss, freeze, unfreeze, make_void, return."
-        ),
-    ],
-    address: AddressOption = DEFAULT_ADDRESS,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Tell of one event in the life of a card."""
-    request = pb.SetMediumStateRequest(
-        medium=_medium(uid),
-        event=choice(pb.MediumEvent, event, "--event"),  # type: ignore[arg-type] # checked there
-    )
-    with Services(address) as services:
-        response = services.act(services.accounts.SetMediumState, request)
-    lost = tr(", 已挂失", ", lost") if response.lost else ""
-    frozen = tr(", 已冻结", ", frozen") if response.frozen else ""
-    state = enum_word(pb.MediumState.DESCRIPTOR, response.state)
-    finish(response, output, f"{uid}: {state}{lost}{frozen}")
 
 
 @app.command("status", help=tr("账户状态。", "Change an account's status."))

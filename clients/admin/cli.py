@@ -13,6 +13,9 @@ from clients.admin import (
     demo,
     local,
     merchants,
+    office_cards,
+    office_cases,
+    office_leaving,
     office_roster,
     offline,
     operations,
@@ -33,6 +36,9 @@ def examples(*lines: str) -> str:
     """Lay out an epilog of commands to copy; a blank line is what keeps lines apart."""
     return "\n\n".join([tr("示例:", "Examples:"), *(f"  {line}" for line in lines)])
 
+
+OFFICE: Final = (office_cards, office_cases, office_leaving)
+"""Modules whose commands join the group of ``office_roster``."""
 
 app: Final = typer.Typer(
     name="campuscard",
@@ -180,6 +186,11 @@ app.add_typer(
         "campuscard office import demo/roster.csv --report refused.csv",
         "campuscard office photos photos.zip --recent-frontal",
         "campuscard office holders --class 2023级软件技术1班 --photo without",
+        "campuscard office issue --file demo/cards.csv --dry-run",
+        "campuscard office lose 202371010101",
+        "campuscard office replace open 202371010101",
+        'campuscard office return-class "2020级1班" uids.txt --dry-run',
+        "campuscard office clearance 202371010101",
     ),
 )
 app.add_typer(terminals.app, name="terminal")

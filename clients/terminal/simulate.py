@@ -20,6 +20,8 @@ import grpc.aio
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import account_service_pb2_grpc as accounts_grpc
+from campuscard.v1 import card_office_service_pb2 as cards_pb
+from campuscard.v1 import card_office_service_pb2_grpc as cards_grpc
 from campuscard.v1 import terminal_service_pb2 as pb
 from clients.terminal.errors import TerminalError
 from clients.terminal.meter import Meter
@@ -68,6 +70,7 @@ class Simulation:
         self._traffic = Traffic(campus, seed=plan.seed, rate=plan.rate)
         self._people = random.Random(plan.seed + 1)
         self._accounts = accounts_grpc.AccountServiceStub(office)
+        self._cards = cards_grpc.CardOfficeServiceStub(office)
         self._terminals = {
             terminal_id: Terminal(terminal_id, channel=channel, store=store)
             for terminal_id in campus.terminal_ids
@@ -260,20 +263,27 @@ class Simulation:
             self._topping_up.discard(holder.account_no)
 
     async def _lose(self, holder: Holder) -> None:
+        """Lose a card and find it again; outside the counter's hours a supervisor lets it pass."""
+        account_no = holder.account_no
         try:
-            await self._card_event(holder, accounts_pb.MEDIUM_EVENT_REPORT_LOSS)
+            lost = cards_pb.ReportLossRequest(request_id=_request_id(), account_no=account_no)
+            await self._cards.ReportLoss(lost, timeout=CALL_S)
             self.meter.losses += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), LOST_S)
-            await self._card_event(holder, accounts_pb.MEDIUM_EVENT_CANCEL_LOSS)
+            leave = cards_pb.OverrideHoursRequest(
+                request_id=_request_id(),
+                account_no=account_no,
+                operation=cards_pb.COUNTER_OPERATION_UNLOSS,
+                reason="simulation",
+            )
+            await self._cards.OverrideHours(leave, timeout=CALL_S)
+            found = cards_pb.UnlossRequest(
+                request_id=_request_id(), account_no=account_no, medium=_card(holder)
+            )
+            await self._cards.Unloss(found, timeout=CALL_S)
         except grpc.aio.AioRpcError as error:
             self.meter.trouble = f"loss report: {error.code().name}"
-
-    async def _card_event(self, holder: Holder, event: accounts_pb.MediumEvent.ValueType) -> None:
-        request = accounts_pb.SetMediumStateRequest(
-            request_id=_request_id(), medium=_card(holder), event=event
-        )
-        await self._accounts.SetMediumState(request, timeout=CALL_S)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,0 +1,343 @@
+"""``campuscard office``: cards from issue to use, loss, renewal, upgrade, sanctions, notices."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from campuscard.v1 import card_office_service_pb2 as pb
+from campuscard.v1 import terminal_service_pb2 as terminal_pb
+from clients.admin.accounts import AccountArgument, choice
+from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services
+from clients.admin.console import (
+    Exit,
+    Failure,
+    Output,
+    OutputOption,
+    done,
+    note,
+    notes,
+    print_json,
+    tr,
+)
+from clients.admin.office_calls import ACT_S, act, print_list, read_pages, uid_of
+from clients.admin.office_roster import DryRunOption, app
+from clients.admin.payments import local_time
+from clients.admin.plain import enum_word, plain
+from clients.campus import FileFormatError, read_cards
+
+SLICE: Final = 400
+"""Cards sent with one call."""
+
+CardOption = Annotated[
+    str, typer.Option("--card", "-c", help=tr("卡片 UID, 十六进制。", "Card UID, hexadecimal."))
+]
+ReasonOption = Annotated[
+    str, typer.Option(help=tr("原因, 记入日志; 勿写个人信息。", "Why; no personal data."))
+]
+ClassOption = Annotated[str, typer.Option("--class", help=tr("班级。", "Class."))]
+LimitOption = Annotated[int, typer.Option(min=1, max=1_000_000)]
+BatchArgument = Annotated[int, typer.Argument(metavar="BATCH", help=tr("批次号。", "Batch."))]
+
+
+def card_mark(row: pb.Card) -> str:
+    """Name a card's state with its marks."""
+    marks = [enum_word(pb.CardState.DESCRIPTOR, row.state)]
+    marks += ["lost"] if row.lost else []
+    return "+".join([*marks, *(["frozen"] if row.frozen else [])])
+
+
+def day_text(day: int) -> str:
+    """Write a local day; empty for none."""
+    return str(dt.date(1970, 1, 1) + dt.timedelta(days=day)) if day else ""
+
+
+def day_number(text: str) -> int:
+    """Read a date as typed, days since 1970-01-01; a wrong form is a usage error."""
+    try:
+        return (dt.date.fromisoformat(text) - dt.date(1970, 1, 1)).days if text else 0
+    except ValueError as error:
+        raise typer.BadParameter(f"YYYY-MM-DD: {text!r}") from error
+
+
+def moment_us(text: str) -> int:
+    """Read a local time as typed, microseconds since 1970 UTC; empty is 0."""
+    try:
+        return (
+            int(dt.datetime.fromisoformat(text).astimezone().timestamp()) * 1_000_000 if text else 0
+        )
+    except ValueError as error:
+        raise typer.BadParameter(f"YYYY-MM-DD HH:MM: {text!r}") from error
+
+
+@app.command("issue", help=tr("制卡发卡: 单张或清单。", "Issue cards: one, or a list."))
+def issue(
+    account: Annotated[
+        str, typer.Argument(metavar="ACCOUNT", help=tr("学号或工号。", "Student or staff number."))
+    ] = "",
+    uid: CardOption = "",
+    file: Annotated[
+        Path | None, typer.Option(help=tr("CSV: 学工号, 卡片UID。", "CSV: 学工号, 卡片UID."))
+    ] = None,
+    batch: Annotated[int, typer.Option(help=tr("加入的批次。", "Batch to add to."))] = 0,
+    dry_run: DryRunOption = False,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Issue cards: FORMAL for holders with a photo, else TEMPORARY."""
+    items = _issue_items(account, uid, file)
+    results: list[pb.ItemResult] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with (
+        Services(address) as services,
+        Progress(*columns, console=notes, disable=output is Output.JSON) as bars,
+    ):
+        bar = bars.add_task(tr("发卡", "Issuing"), total=len(items))
+        for start in range(0, len(items), SLICE):
+            some = items[start : start + SLICE]
+            request = pb.IssueCardsRequest(items=some, batch=batch, dry_run=dry_run)
+            response = services.act(services.office.IssueCards, request, timeout_s=ACT_S)
+            batch = response.batch
+            for result in response.results:
+                result.index += start
+                results.append(result)
+            bars.advance(bar, len(some))
+    _print_results(results, output, {"batch": batch, "dry_run": dry_run})
+    issued = sum(not result.reason for result in results)
+    if output is Output.TEXT:
+        done(
+            tr(
+                f"{'可发' if dry_run else '已发'} {issued} 张, 批次 {batch}",
+                f"{'Would issue' if dry_run else 'Issued'} {issued} cards, batch {batch}",
+            )
+        )
+    _end(results, output)
+
+
+def _issue_items(account: str, uid: str, file: Path | None) -> list[pb.IssueItem]:
+    if (file is None) == (not account):
+        raise typer.BadParameter(
+            tr("给出 ACCOUNT 与 --card, 或 --file", "ACCOUNT with --card, or --file")
+        )
+    if file is None:
+        return [pb.IssueItem(account_no=account, uid=uid_of(uid))]
+    try:
+        table = read_cards(file)
+    except FileFormatError as error:
+        raise Failure(str(error), code=Exit.LOCAL) from error
+    for fault in table.faults:
+        note(f"{fault.source}: {fault.reason}")
+    if table.faults or not table.rows:
+        raise Failure(
+            tr("清单有误, 未发卡", "The list has faults: nothing was issued"), code=Exit.USAGE
+        )
+    return [pb.IssueItem(account_no=row.account_no, uid=row.uid) for row in table.rows]
+
+
+def _print_results(results: list[pb.ItemResult], output: Output, more: dict[str, Any]) -> None:
+    if output is Output.JSON:
+        print_json({**more, "results": [plain(result) for result in results]})
+        return
+    rows = [
+        [str(result.index + 1), result.account_no, result.reason]
+        for result in results
+        if result.reason
+    ]
+    if rows:
+        print_list([], output, tr("序号 账号 原因", "item account reason"), rows)
+
+
+def _end(results: list[pb.ItemResult], output: Output) -> None:
+    """End with the exit code of a refusal when an item was refused."""
+    refused = sum(bool(result.reason) for result in results)
+    if refused:
+        text = tr(f"{refused} 项未办", f"{refused} items were refused")
+        raise Failure(text, told=output is Output.JSON)
+
+
+@app.command("hand-over", help=tr("一批卡移交学生处。", "Hand a batch over."))
+def hand_over(
+    batch: BatchArgument,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Hand the cards of a batch over to the student affairs office."""
+    count = 0
+    while True:
+        with Services(address) as services:
+            request = pb.HandOverRequest(batch=batch)
+            response = services.act(services.office.HandOver, request, timeout_s=ACT_S)
+        count += response.handed_over
+        if not response.remaining:
+            break
+    response.handed_over = count
+    _finish_count(response, output, tr(f"已移交 {count} 张", f"{count} cards handed over"))
+
+
+@app.command("activate", help=tr("启用卡: 按 UID 或整批。", "Activate cards: by UID or a batch."))
+def activate(
+    uids: Annotated[list[str] | None, typer.Argument(metavar="UID…")] = None,
+    batch: Annotated[int, typer.Option(help=tr("整批。", "A whole batch."))] = 0,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Activate cards on delivery."""
+    tokens = [uid_of(text) for text in uids or []]
+    count = 0
+    while True:
+        with Services(address) as services:
+            request = pb.ActivateCardsRequest(uids=tokens, batch=batch)
+            response = services.act(services.office.ActivateCards, request, timeout_s=ACT_S)
+        count += response.activated
+        if not response.remaining:
+            break
+    response.activated = count
+    _finish_count(response, output, tr(f"已启用 {count} 张", f"{count} cards activated"))
+    if output is Output.TEXT:
+        _print_results(list(response.results), output, {})
+    _end(list(response.results), output)
+
+
+def _finish_count(response: Any, output: Output, text: str) -> None:
+    if output is Output.JSON:
+        print_json(plain(response))
+    else:
+        done(f"{text}   seq {response.act.seq}")
+
+
+@app.command("cards", help=tr("卡列表。", "List cards."))
+def cards(
+    group: ClassOption = "",
+    account: Annotated[str, typer.Option(help=tr("账号。", "Account."))] = "",
+    state: Annotated[str, typer.Option(help="produced, in_transit, active, returned, void_…")] = "",
+    batch: Annotated[int, typer.Option(help=tr("批次。", "Batch."))] = 0,
+    lost: Annotated[bool, typer.Option(help=tr("只列挂失的。", "Lost ones only."))] = False,
+    expires_before: Annotated[str, typer.Option(metavar="YYYY-MM-DD")] = "",
+    limit: LimitOption = 50,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List cards in the order of their numbers."""
+    request = pb.ListCardsRequest(
+        class_name=group,
+        account_no=account,
+        state=choice(pb.CardState, state, "--state") if state else 0,  # type: ignore[arg-type] # checked
+        batch=batch,
+        lost=lost,
+        expires_before=day_number(expires_before),
+    )
+    found = read_pages(address, "ListCards", request, "cards", limit)
+    rows = [
+        [
+            str(row.card_no),
+            row.account_no,
+            row.name,
+            row.class_name,
+            enum_word(pb.CardType.DESCRIPTOR, row.type),
+            card_mark(row),
+            row.uid.hex().upper(),
+            day_text(row.expires_day),
+        ]
+        for row in found
+    ]
+    names = tr(
+        "卡号 账号 姓名 班级 类别 状态 UID 到期", "card account name class type state UID expires"
+    )
+    print_list(found, output, names, rows)
+
+
+@app.command("batches", help=tr("批次列表。", "List batches."))
+def batches(
+    limit: LimitOption = 20,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List batches, newest first."""
+    found = read_pages(address, "ListBatches", pb.ListBatchesRequest(), "batches", limit)
+    rows = [
+        [str(n) for n in (row.batch, row.cards, row.produced, row.in_transit)]
+        + [local_time(row.time_us)]
+        for row in found
+    ]
+    names = tr("批次 张数 未移交 在途 时间", "batch cards produced in_transit time")
+    print_list(found, output, names, rows)
+
+
+@app.command("lose", help=tr("挂失, 任何时间。", "Report a loss, at any hour."))
+def lose(
+    account: AccountArgument,
+    everything: Annotated[
+        bool, typer.Option("--all-media", help=tr("连同手机和人脸。", "Phones and faces too."))
+    ] = False,
+    reason: ReasonOption = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Report a card lost at the counter."""
+    scope = pb.LOSS_SCOPE_ALL_MEDIA if everything else pb.LOSS_SCOPE_UNSPECIFIED
+    request = pb.ReportLossRequest(account_no=account, scope=scope, reason=reason)
+    act(
+        address,
+        "ReportLoss",
+        request,
+        output=output,
+        text=tr(f"已挂失 {account}", f"{account} is lost"),
+    )
+
+
+@app.command(
+    "unlose", help=tr("解挂: 柜台, 出示卡。", "Take a loss back: at the counter, with the card.")
+)
+def unlose(
+    account: AccountArgument,
+    uid: CardOption,
+    reason: ReasonOption = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Take a loss back."""
+    medium = terminal_pb.Medium(type=terminal_pb.MEDIUM_TYPE_RFID_CARD, token=uid_of(uid))
+    request = pb.UnlossRequest(account_no=account, medium=medium, reason=reason)
+    act(
+        address,
+        "Unloss",
+        request,
+        output=output,
+        text=tr(f"已解挂 {account}", f"{account} is found"),
+    )
+
+
+@app.command("upgrade", help=tr("临时卡换正式卡, 免费。", "A formal card for a temporary one."))
+def upgrade(
+    account: AccountArgument,
+    uid: CardOption,
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Make the formal successor of a temporary card."""
+    request = pb.UpgradeTemporaryRequest(account_no=account, uid=uid_of(uid))
+    text = tr(f"已换正式卡 {account}", f"{account} has a formal card")
+    act(address, "UpgradeTemporary", request, output=output, text=text)
+
+
+@app.command("renew", help=tr("延期。", "Give a card a new expiry."))
+def renew(
+    account: AccountArgument,
+    until: Annotated[str, typer.Option(metavar="YYYY-MM-DD")] = "",
+    reason: ReasonOption = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Renew a card."""
+    request = pb.RenewCardRequest(account_no=account, expires_day=day_number(until), reason=reason)
+    act(
+        address,
+        "RenewCard",
+        request,
+        output=output,
+        text=tr(f"已延期 {account}", f"{account} renewed"),
+    )
