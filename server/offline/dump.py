@@ -326,7 +326,7 @@ def scheduled(body: bytes) -> dict[str, Any]:
     if expect:
         statuses = names.MEDIUM_STATE if kind == at.EF_MEDIUM_STATE else names.ACCOUNT_STATUS
         found["event"] = name(names.EVENTS, event)
-        found["expects"] = {"status": name(statuses, status)}
+        found["expects"] = {"status": name(statuses, status)} if status else {}
         if kind == at.EF_MEDIUM_STATE:
             found["expects"]["flags"] = names_of_bits(names.MEDIUM_FLAGS, flags)
         if expect & at.X_UNCHANGED:
