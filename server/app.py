@@ -16,27 +16,21 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, start_
 
 from campuscard.v1 import (
     account_service_pb2,
-    account_service_pb2_grpc,
     card_office_service_pb2,
-    card_office_service_pb2_grpc,
     merchant_service_pb2,
-    merchant_service_pb2_grpc,
     ops_service_pb2,
     ops_service_pb2_grpc,
     staff_service_pb2,
-    staff_service_pb2_grpc,
     terminal_service_pb2,
 )
 from ext.engine import Engine
 from ext.errors import EngineError
 from server import logs
-from server.argon import Argon
-from server.certificates import CertificateSigner
 from server.clock import open_clock
 from server.config import split_address
+from server.doors import add_papers
 from server.files import SealedFiles
-from server.first_admin import enter_first_admin
-from server.identity import LOCAL
+from server.identity import NOBODY
 from server.interceptors.errors import ErrorsGuard
 from server.interceptors.identity import IdentityGuard, permissions_of
 from server.interceptors.limits import LimitsGuard, TerminalRates
@@ -48,18 +42,11 @@ from server.metrics import EngineCollector
 from server.office_lane import OfficeLane
 from server.page_tokens import PageTokens
 from server.projector import Projector
-from server.services.account import AccountService
-from server.services.card_office import CardOfficeService
-from server.services.merchant import MerchantService
 from server.services.office import Office
 from server.services.ops import OpsService
-from server.services.sign_in import StaffDoor
-from server.services.staff import StaffService
 from server.services.terminal import TerminalService
 from server.sessions import Sessions
-from server.staff_secrets import StaffSecrets
 from server.watch import Watch
-from server.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,9 +139,6 @@ class Server:
         if keys.fresh and engine.next_rows()["account"] > 1:
             _log.error("holder_keys_missing", directory=str(settings.data.holder_keys_path))
         _log.info("directory_opened", **engine.recovered)
-        if settings.staff.weak and not engine.head()["test"]:
-            names = ", ".join(f"staff.{name}" for name in settings.staff.weak)
-            raise EngineError(f"only for test directories: {names}")
         clock = open_clock(settings.data.clock_path)
         engine.start()
         stack.push_async_callback(asyncio.to_thread, engine.drain, settings.server.drain_seconds)
@@ -196,34 +180,12 @@ class Server:
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane))
         sessions = Sessions(clock)
-        argon = Argon(
-            memory_kib=settings.staff.argon2_memory_kib, passes=settings.staff.argon2_passes
-        )
-        stack.callback(argon.close)
         grpc_server = self._make_grpc(metrics, rates, sessions)
         grpc_server.add_generic_rpc_handlers((terminal.handler(),))
-        account_service_pb2_grpc.add_AccountServiceServicer_to_server(
-            AccountService(office), grpc_server
-        )
-        workers = Workers(settings.office.workers)
-        stack.callback(workers.close)
-        card_office_service_pb2_grpc.add_CardOfficeServiceServicer_to_server(
-            CardOfficeService(office, signer=CertificateSigner(keys), workers=workers), grpc_server
-        )
-        merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(
-            MerchantService(office), grpc_server
-        )
         ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, grpc_server)
-        staff_secrets = StaffSecrets(keys)
-        staff = StaffDoor(
-            office=office,
-            sessions=sessions,
-            argon=argon,
-            secrets=staff_secrets,
-            settings=settings.staff,
+        await add_papers(
+            grpc_server, office, keys=keys, sessions=sessions, settings=settings, stack=stack
         )
-        staff_service_pb2_grpc.add_StaffServiceServicer_to_server(StaffService(staff), grpc_server)
-        await enter_first_admin(office, staff_secrets)
         self._add_health_and_reflection(grpc_server)
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)
@@ -250,7 +212,7 @@ class Server:
             LogGuard(),
             MetricsGuard(metrics, method_shapes()),
             ErrorsGuard(),
-            IdentityGuard(sessions, permissions_of(_FILES), nobody=LOCAL),
+            IdentityGuard(sessions, permissions_of(_FILES), nobody=NOBODY),
             LimitsGuard(
                 limits.message_bytes,
                 limits.batch_message_bytes,
@@ -290,7 +252,7 @@ class Server:
             raise OSError(f"cannot listen on {text}:{port}: {error}") from error
         await grpc_server.start()
         self.address = f"{text}:{bound}"
-        _log.warning("loopback_only", reason="callers have no identities yet")
+        _log.warning("loopback_only", unsigned_callers="TERMINAL", reason="no certificates yet")
         for name in ("", *service_names()):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
@@ -318,7 +280,12 @@ class Server:
 def open_engine(settings: Settings) -> Engine:
     """Open the data directory: recovers, does not start."""
     data = settings.data
-    return Engine(str(data.directory), str(data.key_file), engine_options(settings))
+    engine = Engine(str(data.directory), str(data.key_file), engine_options(settings))
+    if settings.staff.weak and not engine.head()["test"]:
+        engine.close()
+        names = ", ".join(f"staff.{name}" for name in settings.staff.weak)
+        raise EngineError(f"only for test directories: {names}")
+    return engine
 
 
 def engine_options(settings: Settings) -> Options:

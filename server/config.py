@@ -3,8 +3,8 @@
 A field may also be set by the environment, as ``CAMPUSCARD_SERVER__ADDRESS``; the environment wins
 over the file. Unknown names are refused. Paths in a file are relative to the file's directory.
 
-Addresses must be loopback: as long as nobody has an identity, whoever reaches the port may do
-everything. A server that can tell callers apart will lift this.
+Addresses must be loopback: as long as terminals have no certificates, whoever reaches the port may
+tap as any of them. A server that can tell terminals apart will lift this.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 LOOPBACK_ONLY: Final = (
-    "must be a loopback address (127.0.0.0/8 or ::1): callers have no identities yet, so "
-    "everybody who can connect may do everything"
+    "must be a loopback address (127.0.0.0/8 or ::1): terminals have no certificates yet, so "
+    "everybody who can connect may call as a terminal"
 )
 
 

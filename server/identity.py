@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from core.documents import By
-from core.permissions import Role
+from core.permissions import Channel, Role
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -52,10 +52,12 @@ class Principal:
         return By(actor=self.actor, role=name, channel=self.channel, reason=reason)
 
 
-LOCAL: Final = Principal(actor="system", roles=frozenset(Role))
-"""Everybody on the loopback, until identities are asked for."""
+NOBODY: Final = Principal(
+    actor="terminal:local", roles=frozenset({Role.TERMINAL}), channel=Channel.TERMINAL.value
+)
+"""Whoever calls without a token: a terminal of this machine, until terminals have certificates."""
 
-_caller: ContextVar[Principal] = ContextVar("campuscard_caller", default=LOCAL)
+_caller: ContextVar[Principal] = ContextVar("campuscard_caller", default=NOBODY)
 _role: ContextVar[Role | None] = ContextVar("campuscard_role", default=None)
 
 

@@ -54,7 +54,12 @@ class Member:
 
     def forget(self):
         """The server that knew the token is gone."""
-        self._token, self._channel = "", None
+        self._channel = None
+        self.forget_token()
+
+    def forget_token(self):
+        """Sign in again before the next call."""
+        self._token = ""
 
     def code(self):
         """Return a code that was not used yet."""
@@ -117,6 +122,7 @@ class Member:
 class Bearer(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
     """Sends a member's token with every call that is no terminal's."""
@@ -124,14 +130,11 @@ class Bearer(
     def __init__(self, member):
         self._member = member
 
-    def intercept_unary_unary(self, continuation, client_call_details, request):
+    def _send(self, continuation, client_call_details, request):
         return continuation(self._signed(client_call_details), request)
 
-    def intercept_unary_stream(self, continuation, client_call_details, request):
-        return continuation(self._signed(client_call_details), request)
-
-    def intercept_stream_stream(self, continuation, client_call_details, request_iterator):
-        return continuation(self._signed(client_call_details), request_iterator)
+    intercept_unary_unary = intercept_unary_stream = _send
+    intercept_stream_unary = intercept_stream_stream = _send
 
     def _signed(self, details):
         if not details.method.startswith("/campuscard.") or "TerminalService" in details.method:
@@ -140,6 +143,8 @@ class Bearer(
         if any(key == "authorization" for key, _ in sent):
             return details
         metadata = (*sent, ("authorization", f"Bearer {self._member.token}"))
+        if details.method.endswith("/SignOut"):
+            self._member.forget_token()
         return details._replace(metadata=metadata)
 
 

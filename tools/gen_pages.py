@@ -184,8 +184,8 @@ key_file = "campuscard.key"
 ```
 
 Any field may be set by the environment too, which wins over the file: `server.address` is
-`CAMPUSCARD_SERVER__ADDRESS`. Addresses must be loopback: as long as callers have no identities,
-everybody who can connect may do everything.
+`CAMPUSCARD_SERVER__ADDRESS`. Addresses must be loopback: as long as terminals have no
+certificates, everybody who can connect may call as a terminal.
 """
 
 

@@ -15,6 +15,12 @@ from core.rows import KEYPAD, ServiceStatus
 from server.facts import rules_fields
 from server.services import fields
 from server.services.office import page_query
+from server.services.own_merchants import (
+    check_own,
+    merchants_of,
+    own_merchants,
+    terminals_of,
+)
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -76,6 +82,7 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         """Read a merchant; see the proto."""
         del context
         merchant_id = fields.short_name("merchant_id", request.merchant_id)
+        check_own(merchant_id)
         merchant = await self._office.projector.look(lambda r: r.merchant(merchant_id))
         if merchant is None:
             raise missing("merchant")
@@ -90,9 +97,10 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         category = _category(request.category) or 0
         query = page_query(request)
         after = self._office.tokens.open(query, request.page_token)
+        own = own_merchants()
         found, seq = await self._office.projector.read(
             lambda r: (
-                r.merchants(category, after=after, limit=size + 1),
+                merchants_of(r, own, category, after=after, limit=size + 1),
                 r.position().applied_seq,
             )
         )
@@ -163,6 +171,7 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         )
         if terminal is None:
             raise missing("terminal")
+        check_own(terminal.merchant_id)
         return pb.GetTerminalResponse(
             terminal=terminal_message(terminal), batch_no=terminal.batch_no
         )
@@ -174,11 +183,14 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         del context
         size = fields.page_size(request.page_size)
         merchant_id = request.merchant_id
+        if merchant_id:
+            check_own(merchant_id)
         query = page_query(request)
         after = self._office.tokens.open(query, request.page_token)
+        own = own_merchants()
         found, seq = await self._office.projector.read(
             lambda r: (
-                r.terminals(merchant_id, after=after, limit=size + 1),
+                terminals_of(r, own, merchant_id, after=after, limit=size + 1),
                 r.position().applied_seq,
             )
         )

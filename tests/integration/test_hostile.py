@@ -46,6 +46,7 @@ def furnish(campus):
     campus.set_time("2024-03-13 11:40")
     campus.open_account("200571020316", top_up_fen=20_000, token=b"\1\2\3\4")
     campus.terminal("POS-07")
+    campus.victim = campus.member("victim", "AUDITOR")
 
 
 # ---- what the server says it offers ----
@@ -207,6 +208,21 @@ def requests(method, chance):
 # ---- calls ----
 
 
+OWN = {
+    f"/{OURS}v1.StaffService/{name}"
+    for name in ("WhoAmI", "ChangePassword", "EnrolTotp", "ConfirmTotp")
+}
+
+
+def channel_for(campus, path):
+    """Choose who calls: somebody who is let in, and whose own password may be guessed at."""
+    if path.endswith("StaffService/SignOut"):
+        return campus.raw_channel
+    if path in OWN:
+        return campus.victim.channel
+    return campus.admin.channel if "StaffService" in path else campus.channel
+
+
 def call(campus, path, method, data, *, patience_s=STREAM_S):
     """Send bytes as a request; returns the error, or None.
 
@@ -214,7 +230,7 @@ def call(campus, path, method, data, *, patience_s=STREAM_S):
     """
     kind = ("stream" if method.client_streaming else "unary") + "_"
     kind += "stream" if method.server_streaming else "unary"
-    invoke = getattr(campus.channel, kind)(
+    invoke = getattr(channel_for(campus, path), kind)(
         path, request_serializer=bytes, response_deserializer=bytes
     )
     argument = iter([data]) if method.client_streaming else data

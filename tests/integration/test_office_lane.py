@@ -126,8 +126,6 @@ def test_payments_go_on_without_a_registry(own_campus):
     reason, _, details = refusal(caught.value)
     assert reason == "REGISTRY_UNAVAILABLE"
     assert details["RetryInfo"].retry_delay.ToMilliseconds() > 0
-    status = own_campus.ops.GetStatus(ops_service_pb2.GetStatusRequest(), timeout=CALL_S)
-    assert status.registry_error
     assert own_campus.metrics()["campuscard_registry_up"] == 0
     folder.unlink()
     ends = time.monotonic() + 10

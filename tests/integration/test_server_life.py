@@ -89,12 +89,13 @@ def test_a_deleted_registry_is_rebuilt_to_the_same_content(own_campus):
     for path in (own_campus.data / "registry").iterdir():
         path.unlink()
     own_campus.start()
+    own_campus.stop()
+    assert registry_content(own_campus) == before
+    own_campus.start()
     again = own_campus.accounts.TopUp(request, timeout=CALL_S)
     assert again.act.replayed
     again.act.replayed = False
     assert again == first
-    own_campus.stop()
-    assert registry_content(own_campus) == before
 
 
 def test_a_damaged_registry_is_made_anew(own_campus):

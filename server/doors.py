@@ -1,0 +1,72 @@
+"""The services of papers, put into a gRPC server with the parts they share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from campuscard.v1 import (
+    account_service_pb2_grpc,
+    card_office_service_pb2_grpc,
+    merchant_service_pb2_grpc,
+    staff_service_pb2_grpc,
+)
+from server.argon import Argon
+from server.certificates import CertificateSigner
+from server.first_admin import entering_first_admin
+from server.services.account import AccountService
+from server.services.card_office import CardOfficeService
+from server.services.merchant import MerchantService
+from server.services.sign_in import StaffDoor
+from server.services.staff import StaffService
+from server.staff_secrets import StaffSecrets
+from server.workers import Workers
+
+if TYPE_CHECKING:
+    import contextlib
+
+    import grpc.aio
+
+    from server.config import Settings
+    from server.keys import Keyring
+    from server.services.office import Office
+    from server.sessions import Sessions
+
+
+async def add_papers(
+    grpc_server: grpc.aio.Server,
+    office: Office,
+    *,
+    keys: Keyring,
+    sessions: Sessions,
+    settings: Settings,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    """Add the services of papers, and see to the first member of staff.
+
+    Args:
+        grpc_server: not started.
+        office: what they work with.
+        keys: of the data directory.
+        sessions: of everybody who is signed in.
+        settings: of the server.
+        stack: ends what is started here.
+    """
+    account_service_pb2_grpc.add_AccountServiceServicer_to_server(
+        AccountService(office), grpc_server
+    )
+    workers = Workers(settings.office.workers)
+    stack.callback(workers.close)
+    card_office_service_pb2_grpc.add_CardOfficeServiceServicer_to_server(
+        CardOfficeService(office, signer=CertificateSigner(keys), workers=workers), grpc_server
+    )
+    merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(
+        MerchantService(office), grpc_server
+    )
+    argon = Argon(memory_kib=settings.staff.argon2_memory_kib, passes=settings.staff.argon2_passes)
+    stack.callback(argon.close)
+    secrets = StaffSecrets(keys)
+    door = StaffDoor(
+        office=office, sessions=sessions, argon=argon, secrets=secrets, settings=settings.staff
+    )
+    staff_service_pb2_grpc.add_StaffServiceServicer_to_server(StaffService(door), grpc_server)
+    await stack.enter_async_context(entering_first_admin(office, secrets))
