@@ -18,6 +18,7 @@ KINDS: Final = {
     "rpc": "a server process and its clients over gRPC: single calls, batches",
     "replay": "redoing a journal with every check, as a start without state/ does",
     "start": "start, memory and checkpoint with a million accounts",
+    "registry": "the office: lookups among 200,000 holders, imports while tills pay, photos",
     "peers": "the same work by SQLite and PostgreSQL",
     "micro": "the small parts: codec, digests, password (pytest-benchmark)",
 }
