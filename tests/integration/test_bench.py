@@ -67,6 +67,16 @@ def test_a_real_server_is_measured(tmp_path, kind, names):
     assert set(rows_of(kind, tmp_path)) == names
 
 
+@pytest.mark.slow
+def test_the_office_is_measured(tmp_path):
+    rows = rows_of("registry", tmp_path)
+    assert {"import 60", "import again 60", "photos 4"} <= set(rows)
+    lookups = [row for name, row in rows.items() if name.startswith("lookup ")]
+    assert len(lookups) == 9
+    assert all(row["target"] == 5.0 and row["unit"] == "ms" for row in lookups)
+    assert rows["import 60"]["detail"]["payments_per_s"] == 100
+
+
 def test_what_is_in_memory_is_not_durable(tmp_path):
     from bench.disk import is_disk
 
@@ -90,7 +100,7 @@ def rows_of_memory(memory):
 def test_help_teaches():
     done = bench("--help")
     assert done.returncode == 0
-    for kind in ("engine", "rpc", "replay", "start", "peers", "micro"):
+    for kind in ("engine", "rpc", "replay", "start", "registry", "peers", "micro"):
         assert f"\n  {kind} " in done.stdout
     assert "examples:" in done.stdout
 
