@@ -5,7 +5,6 @@ import pytest
 from core import accounts, documents, media, merchants
 from core.accounts import STATUS_TRANSITIONS, Money, NewAccount, WantedLimits
 from core.facts import AccountFacts, MediumFacts, MerchantFacts
-from core.media import FLAGS, STATES, MediumEvent
 from core.plans import EffectKind, Expect, Wallet
 from core.refusals import Refusal
 from core.rows import (
@@ -187,59 +186,33 @@ def test_top_ups_are_taken_until_the_account_is_closed():
     refused("CHANNEL_TXN_REUSED", accounts.top_up, account(), **arguments, credited_seq=4)
 
 
-def test_one_card_at_most():
-    """Regulation 五.1: "不得转借他人或复制多张"."""
+def test_phones_are_bound_and_cards_are_issued():
+    """Regulation 五.1: a card comes from its office; media in use are few enough for one report."""
     card = documents.MediumBound(medium_type=1, medium_token=b"\x05")
     code = documents.MediumBound(medium_type=2, medium_token=b"q")
     bind = accounts.bind_medium
-    refused("ALREADY_EXISTS", bind, account(), card, body=b"", bound=None, others=(medium(),))
-    refused("ALREADY_EXISTS", bind, account(), card, body=b"", bound=medium(), others=())
-    assert bind(account(), code, body=b"", bound=None, others=(medium(),))
-    void = medium(MediumState.VOID)
-    assert bind(account(), card, body=b"", bound=None, others=(void,))
+    refused("FIELD_INVALID", bind, account(), card, body=b"", bound=None, others=())
+    refused("ALREADY_EXISTS", bind, account(), code, body=b"", bound=medium(), others=())
+    assert bind(account(), code, body=b"", bound=None, others=(medium(),) * 7)
+    refused("MEDIA_FULL", bind, account(), code, body=b"", bound=None, others=(medium(),) * 8)
+    gone = (medium(MediumState.VOID), medium(MediumState.UNBOUND)) * 8
+    assert bind(account(), code, body=b"", bound=None, others=gone)
     closed = account(AccountStatus.CLOSED)
-    refused("ACCOUNT_CLOSED", bind, closed, card, body=b"", bound=None, others=())
+    refused("ACCOUNT_CLOSED", bind, closed, code, body=b"", bound=None, others=())
 
 
-ALL_FLAGS = [MediumFlag(value) for value in range(4)]
-
-
-@pytest.mark.parametrize(
-    ("state", "flags", "event"),
-    list(itertools.product(MediumState, ALL_FLAGS, MediumEvent)),
-)
-def test_every_event_in_every_state_is_decided(state, flags, event):
-    after = media.transition(state, flags, event)
-    if after is None:
-        refused("STATE_TRANSITION", media.set_state, medium(state, flags), event)
-        return
-    plan = media.set_state(medium(state, flags), event)
-    body = MediumBody.unpack(plan.effects[0].body)
-    assert (body.state, body.flags) == after
-    assert state not in {MediumState.VOID, MediumState.RETURNED, MediumState.UNBOUND}
-
-
-def test_the_tables_cover_all_events():
-    assert set(STATES) == set(FLAGS) == set(MediumEvent)
-
-
-@pytest.mark.parametrize(
-    ("state", "flags", "event", "after"),
-    [
-        (MediumState.ACTIVE, 0, MediumEvent.REPORT_LOSS, (MediumState.ACTIVE, 1)),
-        (MediumState.PRODUCED, 0, MediumEvent.REPORT_LOSS, (MediumState.PRODUCED, 1)),
-        (MediumState.ACTIVE, 2, MediumEvent.REPORT_LOSS, (MediumState.ACTIVE, 3)),
-        (MediumState.ACTIVE, 1, MediumEvent.REPORT_LOSS, None),
-        (MediumState.ACTIVE, 0, MediumEvent.CANCEL_LOSS, None),
-        (MediumState.ACTIVE, 3, MediumEvent.CANCEL_LOSS, None),
-        (MediumState.ACTIVE, 1, MediumEvent.CANCEL_LOSS, (MediumState.ACTIVE, 0)),
-        (MediumState.VOID, 1, MediumEvent.CANCEL_LOSS, None),
-        (MediumState.PRODUCED, 1, MediumEvent.ACTIVATE, None),
-        (MediumState.ACTIVE, 2, MediumEvent.RETURN, (MediumState.RETURNED, 2)),
-    ],
-)
-def test_rows_of_the_card_state_machine(state, flags, event, after):
-    assert media.transition(state, MediumFlag(flags), event) == after
+def test_cards_are_taken_off_only_when_they_were_given_back():
+    """Domain d.2: RETURNED until it is encoded anew; phones and faces at any time."""
+    for state in MediumState:
+        card, phone = medium(state), medium(state, type=2)
+        if state is MediumState.RETURNED:
+            assert media.unbind(card)
+        else:
+            refused("STATE_TRANSITION", media.unbind, card)
+        if state not in {MediumState.VOID, MediumState.UNBOUND}:
+            assert MediumBody.unpack(media.unbind(phone).effects[0].body).state == (
+                MediumState.UNBOUND
+            )
 
 
 def test_rules_keep_their_ranges_and_ceilings():
