@@ -1,6 +1,6 @@
 """Local days and meals: which day and which meal a moment belongs to.
 
-**Source:** docs/reference/decisions.md "Time"; regulation 四.3 (limits per day and per meal).
+**Source:** docs/reference/decisions.md "Time"; regulation 四.3c-d (limits per day and per meal).
 """
 
 from __future__ import annotations

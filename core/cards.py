@@ -4,7 +4,7 @@ A card's state says more than the engine's row: which kind of void, whether it h
 (LOST, FROZEN) stand beside the state; spending needs exactly ACTIVE without a mark. An event the
 table does not allow changes nothing, and the refusal says which events would be legal.
 
-**Source:** regulation 三.1-三.5, 五.1, 八.1; domain d.2 (card state machine).
+**Source:** regulation 三.1-三.5, 五.1, 八.1; docs/reference/card-states.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Leaving: cards given back or paid for, who is cleared, what is to be paid out.
 
-**Source:** regulation 三.5; domain 3.5(1)-(3), D12.
+**Source:** regulation 三.5(1)-(3); D12 of docs/regulation.md.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def judge_return(item: ReturnItem, seen: AbstractSet[int] = frozenset()) -> Effe
         Refusal: CARD_UNKNOWN, CARD_MISMATCH for another holder's card, CARD_VOID, CARD_LOST (take
             the loss back at the counter first), CARD_STATE.
 
-    **Source:** regulation 三.5; domain 3.5 "returning a different student's card".
+    **Source:** regulation 三.5(1)(2).
     """
     if item.card is None:
         raise Refusal("CARD_UNKNOWN")
@@ -194,7 +194,7 @@ def clearance(*, has_card: bool, online_fen: int, left_us: int, wait_days: int) 
         left_us: when the card was given back or paid for; 0: not.
         wait_days: parameter ``refund_wait_days``.
 
-    **Source:** regulation 三.5(3); domain 3.5(3), D12.
+    **Source:** regulation 三.5(3); D12.
     """
     blockers = (("CARD_NOT_RETURNED", has_card), ("DEBT", online_fen < 0))
     refund = max(0, online_fen)

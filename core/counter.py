@@ -1,6 +1,6 @@
 """What must hold before the counter does something: the way, the hours, the class.
 
-**Source:** regulation 三.3, 三.4(3)(4); domain 3.3a, D9.
+**Source:** regulation 三.3a, 三.4(3)(4); D9 of docs/regulation.md.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def admit(event: CardEvent, moment: Moment) -> int:
     Raises:
         Refusal: CHANNEL_NOT_ALLOWED; OUTSIDE_SERVICE_HOURS with ``opens``, the next opening.
 
-    **Source:** regulation 三.3 (解挂 at the centre only), 三.4(4).
+    **Source:** regulation 三.3a (解挂 at the centre only), 三.4(4).
     """
     row = TABLE[event]
     if row.counter and moment.channel != Channel.COUNTER:

@@ -1,6 +1,6 @@
 """Fees: paid at the finance office, outside the purse; each receipt counts once for ever.
 
-**Source:** regulation 三.4(2), 三.5(1)(2); domain d.6 FEE_CARD.
+**Source:** regulation 三.4(2), 三.5(1)(2).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every function decides one act from facts and returns a ``Plan`` or raises ``Refusal``.
 
-**Source:** regulation 一.2, 三.1(1)-(2), 三.5, 四.3; D15 (staff leaving), D19 (leave).
+**Source:** regulation 一.2, 三.1(1)-(2), 三.5, 四.3b; D15 (staff leaving), D19 (leave).
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def add(new: Sequence[NewHolder], *, kind: HolderKind, roster: bytes) -> Plan:
         kind: of all.
         roster: SHA-256 of the form.
 
-    **Source:** regulation 三.1(1), 四.3.
+    **Source:** regulation 三.1(1), 四.3b.
     """
     body = AccountBody(status=AccountStatus.NORMAL, kind=kind, event=RowEvent.OPEN).pack()
     effects = tuple(

@@ -1,6 +1,6 @@
 """Names of things: account numbers, terminals, ID numbers, request ids.
 
-**Source:** regulation 三.4(1) (account = student or staff number), 四.3 (initial password from the
+**Source:** regulation 三.4(1) (account = student or staff number), 四.3b (initial password from the
 ID number), GB 11643-1999 with ISO 7064 MOD 11-2 (check character), RFC 9562 (UUID version 7).
 """
 
@@ -19,7 +19,7 @@ MerchantId = NewType("MerchantId", str)
 ACCOUNT_NO_MAX: Final = 20
 """Characters of an account number at most."""
 
-DEFAULT_PASSWORD: Final = "888888"  # noqa: S105 - published by the regulation (四.3)
+DEFAULT_PASSWORD: Final = "888888"  # noqa: S105 - published by the regulation (四.3b)
 """Initial transaction password where no ID number gives one."""
 
 _ACCOUNT_NO: Final = re.compile(r"[0-9A-Za-z]{1,20}", re.ASCII)

@@ -1,6 +1,6 @@
 """Cards from issue to use: issue, hand-over, activation, upgrade, renewal.
 
-**Source:** regulation 三.1, 五.1; domain 3.1(1), 3.1(4), d.2.
+**Source:** regulation 三.1(1), 三.1(4), 五.1; docs/reference/card-states.md.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def upgrade(
         Refusal: NO_CARD, NOT_TEMPORARY, PHOTO_REQUIRED, CARD_STATE (one that is lost goes through
             a replacement), ALREADY_EXISTS, OUTSIDE_SERVICE_HOURS where a parameter says so.
 
-    **Source:** regulation 三.1(4); domain 3.1(4).
+    **Source:** regulation 三.1(4).
     """
     if card is None or old is None:
         raise Refusal("NO_CARD")
@@ -243,7 +243,7 @@ def renew(card: CardFacts | None, old: Carrier | None, *, expires_day: int, mome
     Raises:
         Refusal: NO_CARD, FIELD_INVALID, CARD_STATE.
 
-    **Source:** domain d.2 "EXPIRED (renewable by officer)".
+    **Source:** regulation 三.1(4); docs/reference/card-states.md.
     """
     if card is None or old is None:
         raise Refusal("NO_CARD")

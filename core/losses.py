@@ -1,6 +1,6 @@
 """Loss and its end.
 
-**Source:** regulation 三.2, 三.3, 五.5; domain 3.2a-3.3b, D8, D17.
+**Source:** regulation 三.2a-d, 三.3a-b, 五.5; D8, D17 of docs/regulation.md.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def report_loss(targets: tuple[Carrier, ...], scope: LossScope, moment: Moment) 
     Raises:
         Refusal: NO_CARD, CARD_VOID, OUTSIDE_SERVICE_HOURS where a parameter says so.
 
-    **Source:** regulation 三.2 "遗失需及时挂失", 五.5.
+    **Source:** regulation 三.2a "遗失需及时挂失", 三.2d, 五.5.
     """
     if not targets:
         raise Refusal("NO_CARD")
@@ -74,7 +74,7 @@ def unloss(found: Carrier | None, *, case: CaseFacts | None, moment: Moment) -> 
         Refusal: CHANNEL_NOT_ALLOWED, OUTSIDE_SERVICE_HOURS, CARD_MISMATCH, REPLACED, CARD_VOID,
             NOT_LOST, CARD_STATE while it is suspended.
 
-    **Source:** regulation 三.3 "解挂…一旦补办新卡，原卡即告作废".
+    **Source:** regulation 三.3a-b "解挂…一旦补办新卡，原卡即告作废".
     """
     override = admit(CardEvent.UNLOSS, moment)
     if found is None:

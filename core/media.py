@@ -2,7 +2,7 @@
 
 The table of states is ``core/cards.py``, for phones and faces too.
 
-**Source:** regulation 三.1-三.5, 四.1; docs/reference/decisions.md "Office commands".
+**Source:** regulation 三.1-三.5, 四.1a; docs/reference/decisions.md "Office commands".
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def unbind(medium: MediumFacts) -> Plan:
     Raises:
         Refusal: STATE_TRANSITION.
 
-    **Source:** domain d.2 "RETURNED (terminal until re-encoded)".
+    **Source:** docs/reference/card-states.md: RETURNED until it is encoded anew.
     """
     card = medium.type == PHYSICAL_CARD
     if medium.state in {MediumState.VOID, MediumState.UNBOUND} or (

@@ -1,6 +1,6 @@
 """What a parameter is and how its values are written. The table is ``core/parameters.py``.
 
-**Source:** regulation as given per row; 六.3 (nobody changes them alone).
+**Source:** regulation as given per row; 六.3a (nobody changes them alone).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The replacement of a lost card: the states of a case as ONE table, its checklist, its fee.
 
-**Source:** regulation 三.3, 三.4; domain d.3, D7, D8, D10, D14.
+**Source:** regulation 三.3b, 三.4; docs/reference/card-states.md; D7, D8, D10, D14 of docs/regulation.md.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def open_case(
     Raises:
         Refusal: NO_CARD, NOT_LOST, CASE_EXISTS.
 
-    **Source:** regulation 三.4(1) "补卡前须先挂失"; domain D14.
+    **Source:** regulation 三.4(1) "补卡前须先挂失"; D14.
     """
     if card is None:
         raise Refusal("NO_CARD")
@@ -208,7 +208,7 @@ def attach(case: CaseFacts, paper: Paper, file: str) -> Plan:
     Raises:
         Refusal: CASE_STATE.
 
-    **Source:** regulation 三.4(3); submissions are taken at any hour (domain 3.4(4)).
+    **Source:** regulation 三.4(3); submissions are taken at any hour.
     """
     state = take(case.state, CaseEvent.ATTACH)
     state = _settled(state, {**case.papers, paper: file}, case.fee_state)
@@ -263,7 +263,7 @@ def waive_fee(case: CaseFacts, actor: str) -> Plan:
     Raises:
         Refusal: CASE_STATE, SELF_APPROVAL.
 
-    **Source:** domain 3.4(2) "waiver needs dual control"; regulation 六.3.
+    **Source:** regulation 三.4(2), 六.3a (nobody waives alone).
     """
     state = take(case.state, CaseEvent.WAIVE_FEE)
     if case.fee_state is FeeState.DUE:
@@ -292,7 +292,7 @@ def refund_fee(case: CaseFacts) -> Plan:
     Raises:
         Refusal: CASE_STATE.
 
-    **Source:** domain 3.3b, D8.
+    **Source:** regulation 三.3b; D8.
     """
     take(case.state, CaseEvent.REFUND_FEE)
     if case.fee_state is not FeeState.REFUNDABLE:
@@ -331,7 +331,7 @@ def make_card(
         Refusal: OUTSIDE_SERVICE_HOURS, DOCS_INCOMPLETE with ``missing``, CASE_STATE, REPLACE_WAIT,
             NOT_LOST, ALREADY_EXISTS.
 
-    **Source:** regulation 三.3 "一旦补办新卡，原卡即告作废", 三.4(3); domain D7, D10.
+    **Source:** regulation 三.3b "一旦补办新卡，原卡即告作废", 三.4(3); D7, D10.
     """
     override = admit(CardEvent.REPLACE, moment)
     lacks = missing(case.papers, case.fee_state)
@@ -357,7 +357,7 @@ def make_card(
 def fail_make(case: CaseFacts, *, card_no: int) -> Plan:
     """Burn the number of a card that could not be encoded; the case stays READY.
 
-    **Source:** domain d.3 FAILED.
+    **Source:** docs/reference/card-states.md, FAIL_MAKE.
     """
     take(case.state, CaseEvent.FAIL_MAKE)
     document = MakeFailed(account=case.account_number, case_no=case.case_no, card_no=card_no)

@@ -4,7 +4,7 @@ The ID number is looked at once: it is checked, makes the initial password, and 
 behind (forbidden numbers, and one that tells that two holders gave the same). Then it is dropped.
 All faults of a row are told at once, and a bad row never stops the others.
 
-**Source:** regulation 三.1(2) (the form), 四.3 (initial passwords), 五.2 (forbidden numbers);
+**Source:** regulation 三.1(2) (the form), 四.3b (initial passwords), 五.2b (forbidden numbers);
 GB 11643-1999 (check character, date of birth).
 """
 

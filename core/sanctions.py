@@ -1,6 +1,6 @@
 """Sanctions: a warning, a suspension of an account or of one medium, and its end.
 
-**Source:** regulation 八.1 "警告、暂停使用"; domain 8.1, d.2.
+**Source:** regulation 八.1 "警告、暂停使用"; docs/reference/card-states.md.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def suspend_medium(carrier: Carrier, *, until_us: int, now_us: int) -> Plan:
     Raises:
         Refusal: SUSPENDED, CARD_STATE, and what ``check_until`` raises.
 
-    **Source:** regulation 八.1; domain d.2 "FROZEN is not LOST".
+    **Source:** regulation 八.1; FROZEN is not LOST.
     """
     check_until(until_us, now_us)
     medium = carrier.medium
@@ -151,7 +151,7 @@ def override_hours(account: AccountFacts, operation: str, moment: Moment) -> Pla
     Raises:
         Refusal: FIELD_INVALID for an operation the table does not bind to hours.
 
-    **Source:** regulation 三.4(4); domain 3.4(4) "supervisor override is audited".
+    **Source:** regulation 三.4(4), 八.3: the supervisor's exception is audited.
     """
     if operation not in {row.operation for row in TABLE.values() if row.operation}:
         raise invalid("operation", "one that is bound to the hours of the counter")

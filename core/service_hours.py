@@ -1,6 +1,6 @@
 """When the counter is open: weekly hours, and days that are different.
 
-**Source:** regulation 三.4(4) "每周三、五下午14:30—17:00 … 其余时间不予办理"; domain D9.
+**Source:** regulation 三.4(4) "每周三、五下午14:30—17:00 … 其余时间不予办理"; D9.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def create(
 
 
 def grant_role(member: StaffFacts, grant: Grant, *, actor: str) -> Plan:
-    """Give a role. Nobody changes their own; SEC_ADMIN goes with no other role (六.3)."""
+    """Give a role. Nobody changes their own; SEC_ADMIN goes with no other role (六.3a)."""
     _check_other(member, actor)
     if grant in member.grants:
         raise taken("grant")

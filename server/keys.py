@@ -7,7 +7,7 @@ directory is primary data; back it up apart from the journal, and apply erasures
 
 ``keys/server.key`` holds 32 random bytes for page tokens and fingerprints of requests.
 
-**Source:** personal data rules of the design; PIPL art. 47 (erasure), 51 (encryption).
+**Source:** regulation 七.2; PIPL art. 47 (erasure), 51 (encryption).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A token is 32 random bytes; only its SHA-256 is kept. A session ends by itself a
 when it was not used for a while, and at once when it is closed. That somebody signed in and out
 stands in the journal; the sessions themselves do not, so a restart asks everybody to sign in again.
 
-**Source:** regulation 七.3; the design's trust catalogue (revocable sessions).
+**Source:** regulation 七.3.
 """
 
 from __future__ import annotations

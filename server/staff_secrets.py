@@ -1,6 +1,6 @@
 """What staff prove who they are by, as it may stand in the journal: sealed, or as a keyed hash.
 
-**Source:** the design's trust catalogue: a stolen journal without the keys gives no password.
+**Source:** regulation 七.2-七.3: a stolen journal without the keys gives no password.
 """
 
 from __future__ import annotations

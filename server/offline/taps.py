@@ -1,6 +1,6 @@
 """What every purchase, hold and refusal must satisfy.
 
-**Source:** docs/reference/decisions.md; regulation 四.3 (limits and passwords), 五.3 (no overdraft).
+**Source:** docs/reference/decisions.md; regulation 四.3c-e (limits and passwords), 五.3 (no overdraft).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def used(books: Books, account: Account) -> tuple[int, int]:
 
 
 def over(books: Books, account: Account, before: tuple[int, int], amount: int, counts: int) -> int:
-    """Return which limits an amount passes: strictly greater, cumulative (四.3)."""
+    """Return which limits an amount passes: strictly greater, cumulative (四.3c-d)."""
     day, meal = limits_of(books, account)
     meal_before = 0 if books.rules.meal_scope else before[1]
     flags = 0

@@ -3,7 +3,7 @@
 One member's tries are looked at one after the other, and each is counted in the journal before it is
 answered: guesses in parallel, and a restart, give no more of them than the table of parameters says.
 
-**Source:** regulation 七.3; RFC 6238 section 5.2 (a code is good once); the design's trust catalogue.
+**Source:** regulation 七.3; RFC 6238 section 5.2 (a code is good once).
 """
 
 from __future__ import annotations
