@@ -2,6 +2,8 @@
 
 import os
 import random
+import shutil
+import tempfile
 
 import hypothesis
 import pytest
@@ -13,6 +15,13 @@ hypothesis.settings.load_profile("campuscard")
 def pytest_configure(config):
     # Set before xdist starts its workers, so all of them inherit it.
     os.environ.setdefault("CC_SEED", str(random.SystemRandom().randrange(2**32)))
+    # Commands under test keep sessions and terminals' keys: not among those of whoever runs them.
+    os.environ.pop("CAMPUSCARD_TOKEN", None)
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="campuscard-state-")
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 
 def pytest_report_header(config):

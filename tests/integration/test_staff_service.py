@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import os
 import subprocess
 import sys
 
@@ -434,3 +435,100 @@ def test_no_secret_of_staff_stands_anywhere(own_campus):
         raw = path.read_bytes()
         for secret in secrets:
             assert secret not in raw, (path, secret)
+
+
+# ---- the command line ----
+
+
+class Shell:
+    """Commands against a campus, with a state directory of their own."""
+
+    def __init__(self, campus, directory):
+        self._campus = campus
+        self.state = directory / "state"
+
+    def __call__(self, *arguments, code=0, typed="", **environment):
+        command = [sys.executable, "-m", "clients.admin.cli", "--lang", "en", *arguments]
+        done = subprocess.run(
+            [*command, "--server", self._campus.address],
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={**os.environ, "XDG_STATE_HOME": str(self.state), **environment},
+        )
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done
+
+
+def test_the_first_sign_in_and_what_follows_on_the_command_line(campus, tmp_path):
+    run = Shell(campus, tmp_path)
+    secret = campus.create_staff("typist", "AUDITOR").one_time_secret
+    refused = run("staff", "whoami", code=1)
+    assert "SESSION_REQUIRED" in refused.stderr
+    assert "campuscard staff sign-in" in refused.stderr
+
+    member = Member(campus, "typist")
+    command = [sys.executable, "-m", "clients.admin.cli", "staff", "sign-in", "typist"]
+    environment = {"XDG_STATE_HOME": str(run.state), "CAMPUSCARD_PASSWORD": secret}
+    process = subprocess.Popen(
+        [*command, "--server", campus.address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment, "CAMPUSCARD_NEW_PASSWORD": PASSWORD},
+    )
+    process.stdin.write("\n")  # no code yet
+    process.stdin.flush()
+    uri = next(line for line in process.stderr if line.startswith("otpauth://"))
+    member.secret = secret_of(uri.strip())
+    out, err = process.communicate(f"{member.code()}\n", timeout=60)
+    assert process.returncode == 0, (out, err)
+
+    session = run.state / "campuscard" / "session.json"
+    assert session.stat().st_mode & 0o777 == 0o600
+    assert session.parent.stat().st_mode & 0o777 == 0o700
+    token = json.loads(session.read_text(encoding="utf-8"))[campus.address]["token"]
+    me = json.loads(run("staff", "whoami", "-o", "json").stdout)
+    assert (me["name"], me["channel"]) == ("typist", "OFFICE")
+    acts = json.loads(run("staff", "acts", "--limit", "3", "-o", "json").stdout)
+    assert acts[0]["kind"] == "StaffTotpSet"
+    denied = run("staff", "create", "x", "--reason", "y", "-o", "json", code=1)
+    assert json.loads(denied.stdout)["error"]["reason"] == "FORBIDDEN"
+    assert token not in run("staff", "list").stdout
+
+    run("staff", "sign-out")
+    assert token not in session.read_text(encoding="utf-8")
+    run("staff", "whoami", code=1, CAMPUSCARD_TOKEN=token)
+    code = member.code()
+    signed = ("staff", "sign-in", "typist", "--code", code, "--channel", "counter")
+    run(*signed, CAMPUSCARD_PASSWORD=PASSWORD)
+    assert json.loads(run("staff", "whoami", "-o", "json").stdout)["channel"] == "COUNTER"
+    run(*signed, code=1, CAMPUSCARD_PASSWORD=PASSWORD)
+    changed = {"CAMPUSCARD_PASSWORD": PASSWORD, "CAMPUSCARD_NEW_PASSWORD": "yet another one"}
+    run("staff", "change-password", **changed)
+    run("staff", "whoami", code=1)
+
+
+def test_every_act_about_staff_on_the_command_line(campus, tmp_path):
+    run = Shell(campus, tmp_path)
+    token = {"CAMPUSCARD_TOKEN": campus.admin.token}
+    created = run("staff", "create", "clerk-7", "--role", "OPS", "--reason", "new", **token)
+    assert created.stdout.split()[-1].count("-") == 5
+    for arguments, shown in (
+        (
+            ("grant", "clerk-7", "CLASS_TEACHER", "--scope", "高一(3)班"),
+            "+ CLASS_TEACHER 高一(3)班",
+        ),
+        (("revoke", "clerk-7", "OPS"), "- OPS"),
+        (("revoke-sessions", "clerk-7"), "Ended 0 sessions"),
+        (("disable", "clerk-7"), "Disabled clerk-7"),
+        (("enable", "clerk-7"), "Enabled clerk-7"),
+        (("reset", "clerk-7"), "One-time secret of clerk-7"),
+    ):
+        assert shown in run("staff", *arguments, "--reason", "order 7", **token).stdout
+    assert "CLASS_TEACHER:高一(3)班" in run("staff", "show", "clerk-7", **token).stdout
+    assert "clerk-7" in run("staff", "list", "--role", "CLASS_TEACHER", **token).stdout
+    assert json.loads(run("staff", "sessions", "clerk-7", "-o", "json", **token).stdout) == []
