@@ -11,6 +11,7 @@ that was refused, and does no harm. With the key of the holder all of its files 
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Final
 
 from server.keys import sync_directory, write_synced
@@ -78,3 +79,15 @@ class SealedFiles:
             raise ValueError(f"an address has {ADDRESS_BYTES} bytes")
         name = address.hex()
         return self.directory / name[:2] / f"{name[2:]}.sealed"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that is there after any crash, mode 0700, unless it is there."""
+    if folder.is_dir():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

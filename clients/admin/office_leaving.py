@@ -217,11 +217,15 @@ def revoke_certificate(
 def clearance_key(
     file: Annotated[Path, typer.Argument(dir_okay=False)],
     address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Write what certificates are verified with offline: the public key and what was revoked."""
     found = read(address, "GetClearanceKey", pb.GetClearanceKeyRequest())
     _write(file, (json.dumps(plain(found), indent=2) + "\n").encode("ascii"))
-    done(f"{file}")
+    if output is Output.JSON:
+        print_json({"file": str(file), "revoked": len(found.revoked)})
+    else:
+        done(str(file))
 
 
 @app.command("verify-certificate", help=tr("离线验证证明。", "Verify a certificate offline."))

@@ -32,9 +32,10 @@ CREATE TABLE cards (
     made_us INTEGER NOT NULL, ended_us INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX cards_by_account ON cards (account_number, card_no);
-CREATE INDEX cards_by_batch ON cards (batch, state, card_no) WHERE batch;
+CREATE INDEX cards_by_batch ON cards (batch, state, card_no);
 CREATE INDEX cards_by_state ON cards (state, card_no);
 CREATE INDEX media_lost ON media (number) WHERE lost_seq;
+CREATE INDEX media_by_expiry ON media (expires_day, number) WHERE expires_day > 0;
 CREATE TABLE batches (batch INTEGER PRIMARY KEY, time_us INTEGER NOT NULL);
 CREATE TABLE burnt_cards (
     card_no INTEGER PRIMARY KEY, case_no INTEGER NOT NULL, seq INTEGER NOT NULL
@@ -54,6 +55,7 @@ MEDIUM: Final = (
 )
 """What ``medium_facts`` reads."""
 _MEDIUM_COLUMNS: Final = 10
+_SEQ_MAX: Final = 2**63 - 1
 _COLUMNS: Final = (
     "SELECT m.number, m.account_number, m.type, m.token, m.key, m.state, m.flags, m.expires_day,"
     " m.lost_seq, m.lost_time_us, c.card_no, c.account_number, c.card_seq, c.type, c.state, c.batch,"
@@ -66,6 +68,8 @@ _WITH_HOLDER: Final = (
 )
 _COUNT: Final = "SELECT count(*) FROM cards c JOIN media m ON m.number = c.medium_number"
 _OF_BATCH: Final = "c.batch = ? AND c.state IN (SELECT value FROM json_each(?)) AND m.flags = 0"
+_LOST: Final = "(SELECT number FROM media WHERE lost_seq)"
+_EXPIRING: Final = "(SELECT number FROM media WHERE expires_day > 0 AND expires_day <= ?)"
 _LIVE: Final = "c.state IN (1, 2, 3)"
 """PRODUCED, IN_TRANSIT or ACTIVE: the stored states of a card that is or may be used one day."""
 
@@ -175,12 +179,12 @@ def is_batch(sql: sqlite3.Connection, batch: int) -> bool:
 def batches(sql: sqlite3.Connection, *, before: int, limit: int) -> list[BatchRow]:
     """List batches, newest first; ``before`` 0: from the newest."""
     rows = sql.execute(
-        "SELECT b.batch, b.time_us, count(c.card_no), coalesce(sum(c.state = 1), 0),"
-        " coalesce(sum(c.state = 2), 0) FROM"
-        " (SELECT batch, time_us FROM batches WHERE ? = 0 OR batch < ?"
-        "  ORDER BY batch DESC LIMIT ?) b"
-        " LEFT JOIN cards c ON c.batch = b.batch AND c.batch GROUP BY b.batch ORDER BY b.batch DESC",
-        (before, before, limit),
+        "SELECT b.batch, b.time_us,"
+        " (SELECT count(*) FROM cards c WHERE c.batch = b.batch),"
+        " (SELECT count(*) FROM cards c WHERE c.batch = b.batch AND c.state = 1),"
+        " (SELECT count(*) FROM cards c WHERE c.batch = b.batch AND c.state = 2)"
+        " FROM batches b WHERE b.batch < ? ORDER BY b.batch DESC LIMIT ?",
+        (before or _SEQ_MAX, limit),
     )
     names = BatchRow.__slots__
     return [BatchRow(**dict(zip(names, row, strict=True))) for row in rows]
@@ -197,7 +201,9 @@ def list_cards(
         after: number of the last one seen.
         limit: how many at most.
     """
-    conditions, values = ["c.card_no > ?"], list[object]([after])
+    few = wanted.classes is not None or wanted.account_no or wanted.lost or wanted.expires_before
+    number = "+c.card_no" if few else "c.card_no"  # the plus: rather sort few than walk all cards
+    conditions, values = [f"{number} > ?"], list[object]([after])
     if wanted.classes is not None:
         conditions.append("a.class_name IN (SELECT value FROM json_each(?))")
         values.append(_json(sorted(wanted.classes)))
@@ -211,11 +217,11 @@ def list_cards(
             conditions.append(condition)
             values.append(value)
     if wanted.lost:
-        conditions.append(f"m.lost_seq AND {_LIVE}")
+        conditions.append(f"+{_LIVE} AND c.medium_number IN {_LOST}")
     if wanted.expires_before:
-        conditions.append(f"{_LIVE} AND m.expires_day BETWEEN 1 AND ?")
+        conditions.append(f"+{_LIVE} AND c.medium_number IN {_EXPIRING}")
         values.append(wanted.expires_before - 1)
-    query = f"{_WITH_HOLDER} WHERE {' AND '.join(conditions)} ORDER BY c.card_no LIMIT ?"
+    query = f"{_WITH_HOLDER} WHERE {' AND '.join(conditions)} ORDER BY {number} LIMIT ?"
     return [
         CardRow(card=_made(row[:-3]), account_no=row[-3], name=row[-2], class_name=row[-1])
         for row in sql.execute(query, (*values, limit))
