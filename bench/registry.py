@@ -118,12 +118,13 @@ def lookups(directory: Path, count: int, rounds: int) -> Iterator[Row]:
         "without photo": lambda: listing(("", number_of(anybody())), has_photo=False),
     }
     for name, way in ways.items():
-        times = []
+        times, busy = [], []
         for _ in range(rounds):
             call = way()
-            began = time.perf_counter_ns()
+            began, worked = time.perf_counter_ns(), time.thread_time_ns()
             call()
             times.append((time.perf_counter_ns() - began) / 1e6)
+            busy.append((time.thread_time_ns() - worked) / 1e6)
         yield Row(
             name=f"lookup {name}",
             value=percentile(times, 0.99),
@@ -133,7 +134,7 @@ def lookups(directory: Path, count: int, rounds: int) -> Iterator[Row]:
             accounts=count,
             target=LOOKUP_MS,
             least=False,
-            detail={"rounds": rounds, "longest_ms": round(max(times), 3)},
+            detail={"rounds": rounds, "cpu_p99_ms": round(percentile(busy, 0.99), 3)},
         )
     registry.close()
 

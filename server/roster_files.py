@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FILE_BYTES_MAX: Final = 32 << 20
 """Bytes of a roster's file at most."""
-CHUNK_ROWS: Final = 64
+CHUNK_ROWS: Final = 32
 """Rows of one chunk of the result."""
 HEADING_ROWS: Final = 10
 """Rows in which the heading is looked for: sheets begin with a title."""

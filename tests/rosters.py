@@ -74,8 +74,8 @@ class Imported:
         self.results, self.progress, self.summary = [], [], None
         for response in responses:
             part = response.WhichOneof("part")
-            if part == "row":
-                self.results.append(response.row)
+            if part == "rows":
+                self.results += response.rows.rows
             elif part == "progress":
                 self.progress.append(response.progress)
             else:
@@ -180,8 +180,8 @@ class Uploaded:
         self.photos, self.summary = [], None
         for response in responses:
             part = response.WhichOneof("part")
-            if part == "photo":
-                self.photos.append(response.photo)
+            if part == "photos":
+                self.photos += response.photos.photos
             elif part == "summary":
                 self.summary = response.summary
 

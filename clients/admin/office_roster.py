@@ -112,9 +112,9 @@ def import_roster(
         task = bar.add_task(file.name, total=None)
         for response in _each(services.office.ImportHolders, requests(), address):
             part = response.WhichOneof("part")
-            if part == "row":
-                rows.append(response.row)
-                bar.advance(task)
+            if part == "rows":
+                rows += response.rows.rows
+                bar.advance(task, len(response.rows.rows))
             elif part == "progress":
                 _known_total(bar, task, response.progress.rows)
             else:
@@ -227,9 +227,9 @@ def _send_archive(
     task = bar.add_task(file.name, total=None)
     for response in _each(services.office.UploadPhotoArchive, requests(), services.address):
         part = response.WhichOneof("part")
-        if part == "photo":
-            found.append(response.photo)
-            bar.advance(task)
+        if part == "photos":
+            found += response.photos.photos
+            bar.advance(task, len(response.photos.photos))
         else:
             told = response.progress.rows if part == "progress" else response.summary.photos
             _known_total(bar, task, told)

@@ -302,27 +302,33 @@ def list_holders(
         after: name and account_no of the last one seen; two empty ones: from the beginning.
         limit: how many at most.
     """
-    conditions, values = ["account_no IS NOT NULL"], list[object]()
-    order = "account_no"
+    prefix = wanted.account_no_prefix
     if wanted.name_prefix:
         order = "name, account_no"
-        conditions += ["name >= ?", "name < ?", "(name, account_no) > (?, ?)"]
-        values += [wanted.name_prefix, _after_all(wanted.name_prefix), *after]
+        conditions = ["(name, account_no) > (?, ?)", "name < ?"]
+        values: list[object] = [*max(after, (wanted.name_prefix, ""))]
+        values.append(_after_all(wanted.name_prefix))
+        others = {"+account_no >= ?": prefix, "+account_no < ?": prefix and _after_all(prefix)}
+        others["+class_name = ?"] = wanted.class_name
     else:
-        conditions.append("account_no > ?")
-        values.append(after[1])
-    if wanted.account_no_prefix:
-        prefix = wanted.account_no_prefix
-        conditions += ["account_no >= ?", "account_no < ?"]
-        values += [prefix, _after_all(prefix)]
-    if wanted.class_name:
-        conditions.append("class_name = ?")
-        values.append(wanted.class_name)
+        # One lower bound and one index: the planner cannot know which filter leaves least.
+        order = "account_no"
+        beyond = after[1] >= prefix
+        conditions = ["account_no > ?" if beyond else "account_no >= ?"]
+        values = [after[1] if beyond else prefix]
+        others = {"account_no < ?": prefix and _after_all(prefix)}
+        others["class_name = ?"] = wanted.class_name
+    for condition, value in others.items():
+        if value:
+            conditions.append(condition)
+            values.append(value)
+    narrowed = "+" if wanted.name_prefix or wanted.class_name or prefix else ""
     if wanted.status is not None:
-        conditions.append("standing = ?")
+        conditions.append(f"{narrowed}standing = ?")
         values.append(int(wanted.status))
     if wanted.has_photo is not None:
-        conditions.append("photo_version > 0" if wanted.has_photo else "photo_version = 0")
+        other = "+" if narrowed or wanted.status is not None else ""
+        conditions.append(f"{other}photo_version {'>' if wanted.has_photo else '='} 0")
     query = f"{_HOLDER} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
     return [_facts(row) for row in sql.execute(query, (*values, limit))]
 

@@ -109,8 +109,7 @@ class RosterMethods(CardMethods):
         summary = pb.ImportSummary() if form.dry_run else await work.receive()
         done, told = 0, time.monotonic()
         async for results in work.chunks():
-            for result in results:
-                yield pb.ImportHoldersResponse(row=result)
+            yield pb.ImportHoldersResponse(rows=pb.RowResults(rows=results))
             done += len(results)
             if time.monotonic() - told >= PROGRESS_S:
                 told = time.monotonic()
@@ -387,8 +386,7 @@ async def _archive_responses(
 ) -> AsyncIterator[pb.UploadPhotoArchiveResponse]:
     done, told = 0, time.monotonic()
     async for results in archive.results():
-        for result in results:
-            yield pb.UploadPhotoArchiveResponse(photo=result)
+        yield pb.UploadPhotoArchiveResponse(photos=pb.PhotoResults(photos=results))
         done += len(results)
         if time.monotonic() - told >= PROGRESS_S:
             told = time.monotonic()

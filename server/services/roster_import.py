@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 TRIES: Final = 20
 """How often a chunk is looked at again because others acted on its holders, or the lane was full."""
+PAUSE_S: Final = 0.002
+"""How long the loop is left to others after each chunk; a payment passes through it several times."""
 _NO_PHOTO: Final = "ROW_PHOTO_MISSING"
 
 
@@ -132,7 +134,7 @@ class RosterImport:
                 self.counts[_CHANGES[result.outcome]] += 1
                 self.warned += bool(result.warnings)
             yield results
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE_S)
 
     async def _settled(self, rows: list[CheckedRow]) -> list[pb.RowResult]:
         for _ in range(TRIES):
