@@ -29,6 +29,7 @@ def office(campus):
             "CAMPUSCARD_ADDRESS": campus.address,
             "CAMPUSCARD_TOKEN": campus.staff.token,
             "CAMPUSCARD_LANG": "en",
+            "TZ": "Asia/Shanghai",
         }
         more = [] if text else ["--output", "json"]
         done = subprocess.run(
