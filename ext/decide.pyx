@@ -1,4 +1,7 @@
-"""decide: the fixed order of docs/reference/decisions.md, first failing rule wins."""
+"""decide: the fixed order of docs/reference/decisions.md, first failing rule wins.
+
+**Source:** regulation 三.2a-b, 四.1b, 四.2, 四.3a, 四.3c-e, 四.6, 五.1, 五.3, 八.1.
+"""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset

@@ -2,6 +2,8 @@
 
 A scheduled effect holds what changes, never a whole row: when its time has come the after-image is
 made from the row as it then stands, so that changes decided in any order add up.
+
+**Source:** regulation 六.3a, 九.2: a rule holds from a first moment on.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t

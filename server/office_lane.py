@@ -5,6 +5,8 @@ they expect) → durable → the registry shows it → answer. When the engine f
 broken it answers CONFLICT with nothing written, and the act is decided again on fresh facts.
 
 A caller that gives up does not undo a decision under way; the same request_id finds it later.
+
+**Source:** regulation 七.1: nothing is answered before it is durable.
 """
 
 from __future__ import annotations

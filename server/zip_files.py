@@ -3,7 +3,7 @@
 The directory of an archive is looked at by its own size and count first, because opening it reads
 it whole; contents are then never read beyond what the directory declares.
 
-**Source:** PKWARE APPNOTE.TXT 6.3.10, sections 4.3.16 (end of directory) and 4.4.4 (flag bits).
+**Source:** regulation 七.4; PKWARE APPNOTE.TXT 6.3.10, sections 4.3.16 (end of directory) and 4.4.4 (flag bits).
 """
 
 from __future__ import annotations

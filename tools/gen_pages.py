@@ -1,7 +1,6 @@
 """Make the reference pages that are tables of the code: errors, commands, states of cards and so on.
 
-Run as ``python -m tools.gen_pages [DIRECTORY]``; ``tests/docs`` compares what it makes with
-docs/reference.
+Run as ``python -m tools.gen_pages [DIRECTORY]``; ``tests/docs`` compares what it makes with docs.
 """
 
 from __future__ import annotations
@@ -26,11 +25,12 @@ from server.interceptors.metrics import MetricsGuard  # noqa: E402
 from server.metrics import DECLINES, HISTOGRAMS, METRICS, Kind  # noqa: E402
 from tools.card_pages import card_states_page  # noqa: E402
 from tools.markdown import BANNER, table  # noqa: E402
+from tools.regulation_page import regulation_page  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
+PAGES: Final = Path(__file__).resolve().parent.parent / "docs"
 
 # -- errors ---------------------------------------------------------------------------------------
 
@@ -264,11 +264,12 @@ def command_lines(command: Any, above: Any) -> Iterator[str]:
 # -- writing --------------------------------------------------------------------------------------
 
 SOURCES: Final[dict[str, Callable[[], Iterator[str]]]] = {
-    "errors.md": errors_page,
-    "metrics.md": metrics_page,
-    "configuration.md": configuration_page,
-    "commands.md": commands_page,
-    "card-states.md": card_states_page,
+    "reference/errors.md": errors_page,
+    "reference/metrics.md": metrics_page,
+    "reference/configuration.md": configuration_page,
+    "reference/commands.md": commands_page,
+    "reference/card-states.md": card_states_page,
+    "regulation.md": regulation_page,
 }
 
 
@@ -281,11 +282,14 @@ def page(name: str) -> str:
 
 def main() -> None:
     """Write the pages that differ."""
-    parser = argparse.ArgumentParser(description="Make docs/reference/*.md from the code.")
+    parser = argparse.ArgumentParser(
+        description="Make the pages of docs that are tables of the code."
+    )
     parser.add_argument("directory", nargs="?", type=Path, default=PAGES)
     directory: Path = parser.parse_args().directory
     for name in SOURCES:
         path, text = directory / name, page(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"wrote {path}")

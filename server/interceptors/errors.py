@@ -2,6 +2,8 @@
 
 Refusals of papers, of the engine and of the decoder become their rich status. Everything else is a
 fault of ours: it is logged under an incident number and answered INTERNAL with that number.
+
+**Source:** regulation 七.4.
 """
 
 from __future__ import annotations

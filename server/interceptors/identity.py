@@ -4,7 +4,7 @@ A method names its permission in the proto (option ``permission``); ``core.permi
 roles have it. A caller says who they are by ``authorization: Bearer TOKEN``. What somebody without a
 token may call is settled once per method, so that a tap is not looked up at all.
 
-**Source:** regulation 六.1-六.3, 七.3; the design's trust catalogue (roles at every call).
+**Source:** regulation 六.1-六.3, 七.3.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Innermost: here a request is still the bytes that came, and is decoded only after they were measured.
 A message that cannot be decoded is REQUEST_MALFORMED.
+
+**Source:** regulation 五.4, 七.4.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ PHOTO_METHOD: Final = "/campuscard.v1.CardOfficeService/UploadPhoto"
 PAPER_METHOD: Final = "/campuscard.v1.CardOfficeService/AttachDocument"
 STREAM_METHOD: Final = TERMINAL_SERVICE + "AuthorizeStream"
 BUCKETS_MAX: Final = 16_384
-"""Terminals remembered at once; above it the full buckets are forgotten."""
+"""Names remembered at once; above it the full buckets are forgotten."""
 _UNCOUNTED: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _NOTHING: Final = nullcontext()
 
@@ -39,31 +41,31 @@ class _Bucket:
     filled_at: float
 
 
-class TerminalRates:
-    """A token bucket per terminal.
+class TokenBuckets:
+    """A token bucket per name: of a terminal, of an account.
 
     Args:
-        rate: calls per second each terminal may make for ever.
+        rate: calls per second that each name may make for ever.
         burst: calls it may make at once.
     """
 
-    def __init__(self, rate: int, burst: int) -> None:
+    def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
         self._burst = burst
         self._buckets: dict[bytes, _Bucket] = {}
 
-    def take(self, terminal: bytes) -> int:
+    def take(self, name: bytes) -> int:
         """Take one call's token.
 
         Returns:
             0, or the milliseconds until there is one again.
         """
         now = time.monotonic()
-        bucket = self._buckets.get(terminal)
+        bucket = self._buckets.get(name)
         if bucket is None:
             if len(self._buckets) >= BUCKETS_MAX:
                 self._forget_full(now)
-            self._buckets[terminal] = _Bucket(self._burst - 1, now)
+            self._buckets[name] = _Bucket(self._burst - 1, now)
             return 0
         tokens = min(self._burst, bucket.tokens + (now - bucket.filled_at) * self._rate)
         bucket.filled_at = now
@@ -75,8 +77,8 @@ class TerminalRates:
 
     def _forget_full(self, now: float) -> None:
         self._buckets = {
-            terminal: bucket
-            for terminal, bucket in self._buckets.items()
+            name: bucket
+            for name, bucket in self._buckets.items()
             if bucket.tokens + (now - bucket.filled_at) * self._rate < self._burst
         }
         if len(self._buckets) >= BUCKETS_MAX:
@@ -101,7 +103,7 @@ class LimitsGuard:
         *,
         photo_message_bytes: int,
         calls_max: int,
-        rates: TerminalRates,
+        rates: TokenBuckets,
     ) -> None:
         self._message_bytes = message_bytes
         self._larger = {

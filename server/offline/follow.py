@@ -5,6 +5,8 @@ asked for, so that the copy is right whenever it is looked at and goes on where 
 first copy is made otherwise: under a hidden name, without a sync per block, up to the head the source
 had then; it is synced whole before it gets its name, and before that nobody has been told of it.
 The same command is the backup, the mirror on another machine and the auditor's copy.
+
+**Source:** regulation 七.2, 八.2.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The journal is the truth: rows, registry and reports are rebuilt from it at the first start. What
 it cannot hold has to come along: the key file of the passwords, and the holders' keys and photos.
+
+**Source:** regulation 七.2.
 """
 
 from __future__ import annotations

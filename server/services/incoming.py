@@ -1,4 +1,7 @@
-"""A file that comes in as a stream: its header, then pieces, all of it within bounds."""
+"""A file that comes in as a stream: its header, then pieces, all of it within bounds.
+
+**Source:** regulation 七.4.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""OpsService: the operator's door."""
+"""OpsService: the operator's door.
+
+**Source:** regulation 二.1: other systems follow the journal.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 The hot methods never see a protobuf object: the request's bytes go to the engine, the bytes the
 engine answers go out. A caller that gives up leaves the decision in place; GetTransaction finds it.
+
+**Source:** regulation 四.1b (one dwell, one key), 五.4 (terminals sign in).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from core.ports import Clock
     from ext.engine import Engine, Stream
-    from server.interceptors.limits import TerminalRates
+    from server.interceptors.limits import TokenBuckets
     from server.projector import Projector
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -51,7 +53,7 @@ class TerminalService:
         projector: Projector,
         *,
         clock: Clock,
-        rates: TerminalRates,
+        rates: TokenBuckets,
         in_flight: int,
     ) -> None:
         self._engine = engine

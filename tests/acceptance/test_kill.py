@@ -106,6 +106,7 @@ def settle(campus, sent):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.clause("七.1")
 def test_kill_under_load(tmp_path, seed):
     with Campus(tmp_path) as campus:
         lunch = Lunch(campus, seed)

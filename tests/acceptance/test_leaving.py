@@ -15,6 +15,7 @@ def desk(scene):
     return CardDesk(scene.campus)
 
 
+@pytest.mark.clause("三.1(4)")
 def test_a_temporary_card_becomes_a_formal_one_without_a_fee(scene, desk):
     """Regulation 三.1(4): nothing was lost, so nothing is paid and the balance stays."""
     campus, pos = scene.campus, scene.pos7
@@ -46,6 +47,7 @@ def test_a_temporary_card_becomes_a_formal_one_without_a_fee(scene, desk):
     desk.refused("NOT_TEMPORARY", "UpgradeTemporary", account_no=holder.account_no, uid=uid())
 
 
+@pytest.mark.clause("三.5(1)", "三.5(2)", "三.5(3)")
 def test_a_class_of_45_graduates(scene, desk):
     campus = scene.campus
     holders = [

@@ -2,10 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from campuscard.v1 import terminal_service_pb2 as pb
 from tests.acceptance.conftest import A_ID, A_PIN, NEW_PIN, WRONG, reasons
 
 
+@pytest.mark.clause("四.3d", "四.3e")
 def test_exactly_at_the_meal_limit(scene):
     a, pos = scene.a, scene.pos7
     a.set_password(A_PIN, NEW_PIN)
@@ -23,6 +26,7 @@ def test_exactly_at_the_meal_limit(scene):
     assert pos.pay(a, 1).reason == "PIN_REQUIRED"
 
 
+@pytest.mark.clause("四.2", "四.3c")
 def test_exactly_at_the_day_limit(scene):
     a, pos = scene.a, scene.pos7
     a.set_password(A_PIN, NEW_PIN)
@@ -42,6 +46,7 @@ def test_exactly_at_the_day_limit(scene):
     assert (night.day_used_fen, night.meal_used_fen) == (1_000, 1_000)
 
 
+@pytest.mark.clause("四.3e")
 def test_guessing_in_parallel(scene):
     a, pos = scene.a, scene.pos7
     terminals = scene.canteen(50)
@@ -57,6 +62,7 @@ def test_guessing_in_parallel(scene):
     assert (right.reason, right.must_change_pin) == ("OK", True)
 
 
+@pytest.mark.clause("四.3e")
 def test_a_crash_gives_no_extra_tries(scene):
     a, pos = scene.a, scene.pos7
     assert [pos.pay(a, 6_000, pin=WRONG).reason for _ in range(2)] == ["PIN_WRONG"] * 2

@@ -49,6 +49,7 @@ def reason_of(call, *arguments, **options):
     return refusal(refused.value)[0]
 
 
+@pytest.mark.clause("三.1(1)", "三.1(2)")
 def test_new_students(campus):
     lines = class_of_45()
     assert len(lines) == 45
@@ -75,6 +76,7 @@ def test_new_students(campus):
     assert photos == {pb.PHOTO_FILTER_WITH: 42, pb.PHOTO_FILTER_WITHOUT: 2}, "FORMAL and TEMPORARY"
 
 
+@pytest.mark.clause("三.1(3)")
 def test_photos_to_the_byte_and_the_pixel(campus):
     import_roster(campus, as_xlsx([row(LI, "李四", group=CLASS)]))
     name = f"李四{LI}.jpg"
@@ -93,6 +95,7 @@ def test_photos_to_the_byte_and_the_pixel(campus):
     ("account_no", "id_text", "initial"),
     [(X_CASE, "44070320050812123X", "812123"), (PASSPORT, "E1234567", "888888")],
 )
+@pytest.mark.clause("四.3b", "五.2b")
 def test_initial_and_weak_passwords(campus, account_no, id_text, initial):
     import_roster(campus, as_xlsx([row(account_no, "张三", group=CLASS, id_text=id_text)]))
 

@@ -4,11 +4,14 @@ import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import terminal_service_pb2 as pb
 from tests.acceptance.conftest import DEADLINE_S, reasons
 
 
+@pytest.mark.clause("五.3")
 def test_two_terminals_one_balance(scene):
     holder = scene.poor(5_000)
     with ThreadPoolExecutor(2) as pool:
@@ -20,6 +23,7 @@ def test_two_terminals_one_balance(scene):
     assert refused.refusal.numbers["availableFen"] == 2_000
 
 
+@pytest.mark.clause("五.3")
 def test_a_thousand_purchases_of_ten_fen(scene):
     holder, terminals = scene.poor(5_000), scene.canteen(50)
     requests = [each.purchase(holder, 10) for _ in range(20) for each in terminals]
@@ -35,6 +39,7 @@ def test_a_thousand_purchases_of_ten_fen(scene):
     assert [balances[seq] for seq in approved] == list(range(4_990, -10, -10))
 
 
+@pytest.mark.clause("二.1", "三.2a", "三.2b", "三.2d")
 def test_loss_during_payment(scene):
     a, terminals = scene.a, scene.canteen(8)
     qr = pb.Medium(type=pb.MEDIUM_TYPE_MOBILE_QR, token=b"qr-of-zhang-san")

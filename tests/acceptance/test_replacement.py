@@ -20,6 +20,7 @@ def desk(scene):
     return CardDesk(scene.campus)
 
 
+@pytest.mark.clause("三.3a", "三.4(4)")
 def test_unloss_is_at_the_counter_in_its_hours_with_the_card(scene, desk):
     """Regulation 三.3: only the centre takes a loss back, the card before it."""
     campus, a = scene.campus, scene.a
@@ -44,6 +45,7 @@ def test_unloss_is_at_the_counter_in_its_hours_with_the_card(scene, desk):
     desk.refused("NOT_LOST", "Unloss", **unloss)
 
 
+@pytest.mark.clause("八.1")
 def test_a_frozen_card_is_resumed_before_its_loss_is_taken_back(scene, desk):
     """Domain d.2: FROZEN is not LOST; both may be set."""
     scene.campus.set_time("2024-03-15 14:30:00")
@@ -56,6 +58,7 @@ def test_a_frozen_card_is_resumed_before_its_loss_is_taken_back(scene, desk):
     scene.a.unlose()
 
 
+@pytest.mark.clause("三.3b", "三.4(1)", "三.4(2)", "三.4(3)", "三.4(4)", "五.5")
 def test_full_replacement(scene, desk):
     """Scenario 10, with every number."""
     campus, a, pos = scene.campus, scene.a, scene.pos7
@@ -124,6 +127,7 @@ def test_full_replacement(scene, desk):
     assert [fee.amount_fen for fee in fees] == [3_000], "booked, and not from the purse"
 
 
+@pytest.mark.clause("三.4(4)")
 def test_pick_up_ends_with_the_hour(scene, desk):
     """Regulation 三.4(4): 16:59:59 is in time, 17:00:00 is not."""
     campus = scene.campus
@@ -142,6 +146,7 @@ def test_pick_up_ends_with_the_hour(scene, desk):
     assert scene.pos7.pay(rfid(new_uid), 1).reason == "OK"
 
 
+@pytest.mark.clause("三.3a", "三.4(2)")
 def test_an_unloss_cancels_the_case_and_the_fee_is_paid_back_once(scene, desk):
     """Domain D8: found again after the fee was paid, before the card was made."""
     scene.a.lose()
@@ -169,6 +174,7 @@ def test_a_card_that_cannot_be_encoded_burns_its_number(scene, desk):
 
 
 @pytest.mark.slow
+@pytest.mark.clause("三.3b")
 def test_make_card_and_unloss_race(scene, desk):
     """Exactly one of both wins, a thousand times over, whichever comes first."""
     campus = scene.campus

@@ -10,6 +10,7 @@ from tests.acceptance.conftest import DEADLINE_S, same_answer, wait_until
 from tests.acceptance.mute import Mute
 
 
+@pytest.mark.clause("四.1b")
 def test_retry_and_conflict(scene):
     a, pos = scene.a, scene.pos7
     first = pos.pay(a, 1_250, seq=1001)
@@ -24,6 +25,7 @@ def test_retry_and_conflict(scene):
     assert pos.balance(a).online_fen == 18_750
 
 
+@pytest.mark.clause("四.1b", "七.1")
 def test_killed_between_commit_and_reply(scene):
     a, pos = scene.a, scene.pos7
     proxy = Mute(scene.campus.address)
@@ -50,6 +52,7 @@ def test_killed_between_commit_and_reply(scene):
     assert pos.pay(a, 1_350, seq=1001).reason == "DUPLICATE_MISMATCH"
 
 
+@pytest.mark.clause("四.1b")
 def test_the_reversal_overtakes_the_original(scene):
     a, pos = scene.a, scene.pos7
     tombstone = pos.reverse(1002, 2_500, seq=1003)
@@ -92,6 +95,7 @@ def test_timeout_reversal_of_an_approved_sale(scene):
     assert pos.reverse(501, 2_500).reason == "ALREADY_REVERSED"
 
 
+@pytest.mark.clause("五.3")
 def test_refunds_never_exceed_the_original(scene):
     a, pos = scene.a, scene.pos7
     sale = pos.pay(a, 2_500)

@@ -51,6 +51,7 @@ def approve(campus, *, day_limit, due):
     loop.close()
 
 
+@pytest.mark.clause("六.3a", "九.2")
 def test_the_last_payment_of_the_day_and_the_first_of_the_next(campus):
     zhang = campus.open_account(top_up_fen=50_000)
     pos = campus.terminal("POS-07")

@@ -14,6 +14,7 @@ def tap(scene, holder, counter, seq=None):
     return hold
 
 
+@pytest.mark.clause("四.6")
 def test_hot_water(scene):
     holder = scene.poor(3_500)
     tap(scene, holder, 0)
@@ -30,6 +31,7 @@ def test_hot_water(scene):
 
 
 @pytest.mark.parametrize(("before", "reason"), [(9_500, "PIN_REQUIRED"), (9_000, "OK")])
+@pytest.mark.clause("四.2", "四.6")
 def test_water_counts_towards_the_day(scene, before, reason):
     assert scene.shop.pay(scene.a, before).reason == "OK"
     decision = tap(scene, scene.a, 0)
@@ -39,6 +41,7 @@ def test_water_counts_towards_the_day(scene, before, reason):
 
 @pytest.mark.parametrize("reboot", [False, True])
 @pytest.mark.parametrize("written", [False, True])
+@pytest.mark.clause("四.6")
 def test_torn_card(scene, written, reboot):
     a = scene.a
     scene.w1.hold(a, water=True, card_counter=7)
@@ -68,6 +71,7 @@ def test_a_transfer_without_word_stays_held(scene):
     assert scene.w1.balance(a).water_fen == 1_000
 
 
+@pytest.mark.clause("四.2")
 def test_bath_meter(scene):
     a, meter = scene.a, scene.b1
     hold = meter.hold(a, 600)
@@ -98,6 +102,7 @@ def test_a_dead_meter(scene):
     assert (now.online_fen, now.day_used_fen) == (19_654, 0), "it counts to the day of the shower"
 
 
+@pytest.mark.clause("五.3")
 def test_a_late_capture_may_make_a_debt(scene):
     holder, meter = scene.poor(600), scene.b1
     hold = meter.hold(holder, 600)
@@ -111,6 +116,7 @@ def test_a_late_capture_may_make_a_debt(scene):
     assert scene.pos7.pay(holder, 1).reason == "OK"
 
 
+@pytest.mark.clause("三.2b")
 def test_a_loss_during_the_shower(scene):
     a, meter = scene.a, scene.b1
     hold = meter.hold(a, 600)

@@ -106,6 +106,7 @@ def test_the_id_number_gives_the_initial_password(campus, pos):
     assert pos.pay(passport, 6_000, pin="888888").reason == "OK"
 
 
+@pytest.mark.clause("四.5")
 def test_money_comes_in_once_per_channel_transaction(campus):
     holder = campus.open_account()
     first = holder.top_up(10_000, channel_txn_id="wx-1", source=pb.TOP_UP_SOURCE_WECHAT)
@@ -152,6 +153,7 @@ def test_subsidies_are_their_own_wallet(campus):
     assert (wallets.online_fen, wallets.subsidy_fen) == (100, 5_000)
 
 
+@pytest.mark.clause("四.3f")
 def test_limits_fall_freely_and_rise_with_the_password(campus):
     holder = campus.open_account(id_number=ID_NUMBER)
 
@@ -205,6 +207,7 @@ def test_a_wrong_password_is_final_for_its_request(campus):
     refused("PASSWORD_REFUSED", campus.accounts.SetTransactionPassword, request)
 
 
+@pytest.mark.clause("四.3e")
 def test_three_wrong_passwords_lock_and_the_counter_unlocks(campus):
     holder = campus.open_account(id_number=ID_NUMBER)
     left = [
@@ -252,6 +255,7 @@ def test_cards_are_not_bound_beside_the_card_office(campus, pos):
     refused("MEDIA_FULL", bind, terminal_pb.MEDIUM_TYPE_FACE, b"face-6")
 
 
+@pytest.mark.clause("四.1a")
 def test_long_tokens_are_media_too(campus, pos):
     holder = campus.open_account(top_up_fen=1_000)
     code = terminal_pb.Medium(type=terminal_pb.MEDIUM_TYPE_MOBILE_QR, token=bytes(range(64)))

@@ -79,6 +79,7 @@ class Life:
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@pytest.mark.clause("五.1")
 def test_at_most_one_live_card_and_void_for_ever(desk, acts):
     life, void = Life(desk), {}
     for act in acts:

@@ -44,6 +44,7 @@ def bind(campus, holder, medium_type, token):
     return medium
 
 
+@pytest.mark.clause("三.1(1)", "五.1")
 def test_a_batch_from_issue_to_use(campus, desk, pos):
     """Regulation 三.1(1): one bad item never stops the batch; a second card is refused (五.1)."""
     holders = [campus.open_account(card=False, top_up_fen=100) for _ in range(10)]
@@ -85,6 +86,7 @@ def test_a_batch_from_issue_to_use(campus, desk, pos):
     assert not desk("HandOver", batch=issued.batch).handed_over
 
 
+@pytest.mark.clause("三.2a")
 def test_a_loss_may_be_reported_before_the_card_arrives(campus, desk, pos):
     """Regulation 三.2: at any hour, from any state; the second report is the first."""
     holder = campus.open_account(card=False, top_up_fen=100)
@@ -105,6 +107,7 @@ def test_a_loss_may_be_reported_before_the_card_arrives(campus, desk, pos):
     assert reasons_of(desk("ActivateCards", uids=[card])) == [""]
 
 
+@pytest.mark.clause("三.2d", "四.1a")
 def test_a_loss_of_everything_and_of_one_phone(campus, desk, pos):
     """Domain D17: by default the card only; all media where it is asked for."""
     holder = campus.open_account(top_up_fen=1_000)
@@ -124,6 +127,7 @@ def test_a_loss_of_everything_and_of_one_phone(campus, desk, pos):
     assert holder.top_up(100).online_fen == 1_098, "top-ups are taken"
 
 
+@pytest.mark.clause("三.4(2)", "六.2")
 def test_finance_confirms_and_an_officer_needs_the_receipt(campus, desk):
     """Regulation 三.4(2): the finance office, or the officer with the receipt before them."""
     officer = campus.member("officer", "CARD_OFFICER")
@@ -152,6 +156,7 @@ def test_finance_confirms_and_an_officer_needs_the_receipt(campus, desk):
     desk.refused("CASE_STATE", "ConfirmFee", officer, **{**fee, "receipt_no": "OF-2"})
 
 
+@pytest.mark.clause("三.4(2)", "六.3a")
 def test_a_fee_is_waived_by_two(campus, desk):
     """Regulation 六.3: nobody alone."""
     holder = campus.open_account()
@@ -168,6 +173,7 @@ def test_a_fee_is_waived_by_two(campus, desk):
     desk.refused("CASE_STATE", "RefundFee", case_no=case_no, reason="无款可退")
 
 
+@pytest.mark.clause("八.1")
 def test_sanctions(campus, desk, pos):
     """Regulation 八.1: warned, suspended with an end, resumed; money in goes on."""
     holder = campus.open_account(top_up_fen=1_000, name="王五")
@@ -221,6 +227,7 @@ def test_expiry_and_renewal(campus, desk, pos):
     assert pos.pay(rfid(card), 1).reason == "OK"
 
 
+@pytest.mark.clause("三.5(1)")
 def test_a_returned_card_is_encoded_anew(campus, desk, pos):
     """Domain d.2: RETURNED until it is re-encoded."""
     first, second = campus.open_account(), campus.open_account(card=False, top_up_fen=10)

@@ -84,6 +84,7 @@ def tokens(campus):
     return found
 
 
+@pytest.mark.clause("五.4", "六.1", "六.2", "七.3")
 def test_the_table_is_what_happens(campus, tokens):
     wrong = []
     for method in PERMISSION_OF:
@@ -96,6 +97,7 @@ def test_the_table_is_what_happens(campus, tokens):
     assert not wrong
 
 
+@pytest.mark.clause("五.4")
 def test_denied_calls_change_nothing(campus, tokens):
     def head():
         return campus.stub("OpsService").GetHead(ops_pb.GetHeadRequest()).acknowledged_seq

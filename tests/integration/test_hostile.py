@@ -271,6 +271,7 @@ def checked(error, path, data):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.clause("七.4")
 def test_every_method_survives_everything(campus, seed):
     methods = offered(campus)
     assert len(methods) >= 40, "all four services are offered by reflection"
@@ -318,6 +319,7 @@ def test_nearly_right_requests(tmp_path, seed):
         assert head(campus).acknowledged_seq
 
 
+@pytest.mark.clause("七.4")
 def test_oversized(campus):
     before = head(campus)
     for path, (method, _request) in offered(campus).items():

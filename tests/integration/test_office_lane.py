@@ -35,6 +35,7 @@ def test_one_request_sent_by_many_acts_once(campus):
     assert holder.online_fen == 100
 
 
+@pytest.mark.clause("四.5")
 def test_one_channel_transaction_notified_by_many_is_credited_once(campus):
     holder = campus.open_account()
     requests = [top_up(campus, holder, "thrice") for _ in range(8)]

@@ -29,6 +29,7 @@ def test_the_head_moves_with_every_act(campus):
     assert after.identity == (campus.data / "campuscard").read_bytes()
 
 
+@pytest.mark.clause("二.1")
 def test_follow_gives_the_whole_chain(campus, pos):
     holder = campus.open_account(top_up_fen=100)
     pos.pay(holder, 1)

@@ -60,6 +60,7 @@ def reason_of(call, *arguments, **options):
     return refusal(refused.value)[0]
 
 
+@pytest.mark.clause("三.1(1)")
 def test_a_roster_comes_in_and_again_and_changed(campus):
     lines = rows(100, first=202400000001, group=A)
     first = import_roster(campus, as_csv(lines))
@@ -138,6 +139,7 @@ def test_bad_rows_never_stop_the_others(campus):
     )
 
 
+@pytest.mark.clause("一.2")
 def test_students_and_staff_share_one_space_of_numbers(campus):
     import_roster(campus, as_csv([row("20240401", group=A)]))
     staff = as_csv(
@@ -210,6 +212,7 @@ def test_a_request_id_is_of_one_file(campus):
     assert reason_of(import_roster, campus, other, request_id=request_id) == "REQUEST_ID_REUSED"
 
 
+@pytest.mark.clause("三.1(2)", "六.2")
 def test_class_teachers_bring_their_own_class(campus):
     teacher = campus.member("teacher-a", ("CLASS_TEACHER", A))
     import_roster(campus, as_csv(rows(1, first=202400000890, group=B)))
@@ -402,6 +405,7 @@ def test_a_rebuilt_registry_says_the_same(own_campus):
         )
 
 
+@pytest.mark.clause("四.3b", "七.3")
 def test_no_id_number_is_kept_anywhere(own_campus):
     secret = id_number(7, "20050812")
     with own_campus as campus:

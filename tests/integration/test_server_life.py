@@ -122,6 +122,7 @@ def test_a_registry_of_another_journal_is_made_anew(own_campus, tmp_path):
     assert holder.read().account.name == "张三"
 
 
+@pytest.mark.clause("七.2")
 def test_a_destroyed_key_erases_its_holder_everywhere(own_campus):
     own_campus.start()
     holder = own_campus.open_account(name="王小明", class_name="2023级7班", top_up_fen=100)
@@ -258,6 +259,7 @@ def test_a_password_of_another_key_is_neither_right_nor_wrong(own_campus):
     assert pos.pay(holder, 6_000, pin="812123").reason == "OK"
 
 
+@pytest.mark.clause("七.2")
 def test_people_and_secrets_are_in_no_file_and_no_log(own_campus):
     own_campus.start()
     pos = own_campus.terminal("POS-07")
@@ -354,6 +356,7 @@ def test_calls_under_way_finish_while_new_ones_are_refused(own_campus):
     assert 100_000 - paid - len(threads) <= left <= 100_000 - paid
 
 
+@pytest.mark.clause("五.4")
 def test_terminals_have_a_rate_of_their_own(tmp_path):
     settings = {"limits": {"terminal_rate": 1, "terminal_burst": 5}}
     with Campus(tmp_path / "c", settings=settings) as campus:

@@ -75,6 +75,7 @@ def test_refusals_carry_the_figures_of_their_reason(campus):
     assert hold.refusal.numbers["availableFen"] == 1_000, "a bath may not spend SUBSIDY"
 
 
+@pytest.mark.clause("四.3e")
 def test_over_a_limit_the_same_key_is_sent_again_with_the_password(campus, pos):
     holder = campus.open_account(id_number="44070320050812123X", top_up_fen=20_000)
     asked = pos.pay(holder, 5_001, seq=50_010)
@@ -144,6 +145,7 @@ def test_balances_are_as_of_a_seq(campus, pos):
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.clause("五.4")
 def test_a_terminal_must_sign_in(campus):
     holder = campus.open_account(top_up_fen=100)
     pos = campus.terminal("POS-OUT", sign_in=False)

@@ -96,6 +96,7 @@ def test_a_day_with_everything_in_it_is_right(day):
     assert kinds == {*range(1, 14), 32, 33, 34, *range(64, 73), 96}
 
 
+@pytest.mark.clause("八.2")
 def test_every_flipped_byte_is_named(day):
     previous = bytes(32)
     for raw in day:

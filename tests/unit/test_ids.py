@@ -80,6 +80,7 @@ def test_a_single_wrong_digit_is_always_found():
         ("４４0703200603011215", InitialPassword.SKIP, "888888"),
     ],
 )
+@pytest.mark.clause("四.3b")
 def test_initial_passwords(id_number, rule, password):
     """Regulation 四.3: "初始值均为自己身份证的后六位或 888888"."""
     assert initial_password(id_number, rule) == password

@@ -45,6 +45,7 @@ KNOWN = KnownNumbers(
         ("890123", ""),
     ],
 )
+@pytest.mark.clause("五.2b")
 def test_weak_passwords(password, rule):
     """Regulation 五.2: "勿使用出生年月日、电话号码、学号等易被他人猜测到的数字"."""
     assert weakness(password, KNOWN) == rule

@@ -9,6 +9,7 @@ from server.interceptors.identity import permissions_of
 METHODS = permissions_of(proto_files())
 
 
+@pytest.mark.clause("一.2", "七.3")
 def test_every_rpc_names_a_permission_of_the_table():
     assert METHODS
     unknown = {method: name for method, name in METHODS.items() if name not in PERMISSIONS}
@@ -38,6 +39,7 @@ def test_no_business_permission_is_public():
     assert {"session.own"} == SIGNED_IN
 
 
+@pytest.mark.clause("六.2")
 def test_the_security_administrator_has_no_business():
     mine = {name for name, roles in PERMISSIONS.items() if Role.SEC_ADMIN in roles}
     assert mine == {"session.open", "session.own", "calendar.read", "staff.read", "staff.change"}

@@ -50,6 +50,7 @@ def test_every_reading_of_a_stem_longest_first():
     assert len(photos.candidates("x" * 60)) == 20
 
 
+@pytest.mark.clause("三.1(3)")
 def test_size_to_the_byte():
     """Scenario 17: 2 097 152 B is taken, one byte more is not."""
     good = jpeg(800, 800, size=LIMIT)
@@ -80,6 +81,7 @@ def test_scans_are_bounded():
     ("width", "height", "good"),
     [(800, 800, True), (1, 1, True), (801, 600, False), (600, 801, False), (0, 5, False)],
 )
+@pytest.mark.clause("三.1(3)")
 def test_sides(width, height, good):
     fault = photos.check_sides(width, height, side_max=800)
     assert (fault is None) == good
