@@ -30,6 +30,7 @@ from server.clock import open_clock
 from server.config import split_address
 from server.doors import add_papers
 from server.files import SealedFiles
+from server.first_admin import entering_first_admin
 from server.identity import NOBODY
 from server.interceptors.errors import ErrorsGuard
 from server.interceptors.identity import IdentityGuard, permissions_of
@@ -46,6 +47,7 @@ from server.services.office import Office
 from server.services.ops import OpsService
 from server.services.terminal import TerminalService
 from server.sessions import Sessions
+from server.staff_secrets import StaffSecrets
 from server.watch import Watch
 
 if TYPE_CHECKING:
@@ -77,19 +79,25 @@ _SHAPES: Final = {
 _log = structlog.get_logger("campuscard.server")
 
 
-async def serve(settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    started: Callable[[str], None] | None = None,
+    reset_admin: str = "",
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
         settings: from ``server.config.load``.
         started: called with the address once calls are taken.
+        reset_admin: sign-in name of a SEC_ADMIN who gets a new one-time secret; empty: nobody.
 
     Raises:
         ext.engine.EngineError: the data directory cannot be opened; the text says why.
         OSError: an address is in use.
     """
     logs.configure(settings.log)
-    server = Server(settings)
+    server = Server(settings, reset_admin=reset_admin)
     await server.start()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -110,10 +118,12 @@ class Server:
 
     Args:
         settings: from ``server.config.load``.
+        reset_admin: as for ``serve``.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, reset_admin: str = "") -> None:
         self._settings = settings
+        self._reset_admin = reset_admin
         self._running = contextlib.AsyncExitStack()
         self._health = health.aio.HealthServicer()
         self.address = ""
@@ -183,8 +193,11 @@ class Server:
         grpc_server = self._make_grpc(metrics, rates, sessions)
         grpc_server.add_generic_rpc_handlers((terminal.handler(),))
         ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, grpc_server)
-        await add_papers(
+        add_papers(
             grpc_server, office, keys=keys, sessions=sessions, settings=settings, stack=stack
+        )
+        await stack.enter_async_context(
+            entering_first_admin(office, StaffSecrets(keys), reset=self._reset_admin)
         )
         self._add_health_and_reflection(grpc_server)
         await self._listen(grpc_server)

@@ -1,4 +1,9 @@
-"""The first member of staff: a directory without staff gets one administrator, who gets one secret."""
+"""The first member of staff: a directory without staff gets one administrator, who gets one secret.
+
+The secret goes to standard output once, after the act is durable, and nowhere else: the log is
+standard error. Who lost it, or the authenticator, is given another one by whoever may start the
+server: ``serve --reset-admin``.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from core.documents import SYSTEM
+from core.documents import SYSTEM, By
 from core.permissions import Role
-from core.refusals import Refusal
-from core.staff import FIRST_ADMIN, Grant, create
+from core.refusals import Refusal, missing
+from core.staff import FIRST_ADMIN, Grant, create, reset
 from server.registers import staff as register
 from server.services.staff import make_one_time
 
@@ -29,17 +34,25 @@ MARK: Final = "One-time secret of "
 WAIT_S: Final = 2.0
 """How long a start waits for it: payments do not."""
 RETRY_S: Final = 1.0
+_RESET_BY: Final = By(actor=SYSTEM.actor, reason="serve --reset-admin")
 
 _log = structlog.get_logger("campuscard.server")
 
 
 @asynccontextmanager
-async def entering_first_admin(office: Office, secrets: StaffSecrets) -> AsyncIterator[None]:
-    """See to the first member while the server starts, and go on while it runs.
+async def entering_first_admin(
+    office: Office, secrets: StaffSecrets, *, reset: str = ""
+) -> AsyncIterator[None]:
+    """See to the administrator while the server starts, and go on while it runs.
 
     Without a registry nobody knows whether there is staff: it is asked again until it is there.
+
+    Args:
+        office: for the acts.
+        secrets: keys of one-time secrets.
+        reset: sign-in name of a SEC_ADMIN who gets a new secret; empty: nobody.
     """
-    task = asyncio.create_task(_enter_when_known(office, secrets), name="first-admin")
+    task = asyncio.create_task(_enter_when_known(office, secrets, reset), name="first-admin")
     await asyncio.wait({task}, timeout=WAIT_S)
     try:
         yield
@@ -48,23 +61,26 @@ async def entering_first_admin(office: Office, secrets: StaffSecrets) -> AsyncIt
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _enter_when_known(office: Office, secrets: StaffSecrets) -> None:
+async def _enter_when_known(office: Office, secrets: StaffSecrets, name: str) -> None:
     while True:
         try:
-            return await enter_first_admin(office, secrets)
+            if await office.projector.look(lambda r: register.next_number(r.connection)) == 1:
+                await _enter_first(office, secrets)
+            elif name:
+                await _reset(office, secrets, name)
         except Refusal as refusal:
             _log.warning("first_admin_waits", reason=refusal.reason.name)
+            if not refusal.reason.retryable:
+                return
             await asyncio.sleep(RETRY_S)
+        except OSError as error:
+            _log.error("one_time_secret_not_shown", error=str(error))
+            return
+        else:
+            return
 
 
-async def enter_first_admin(office: Office, secrets: StaffSecrets) -> None:
-    """Enter ``admin`` as SEC_ADMIN unless there is staff, and print the one-time secret.
-
-    The secret goes to standard output once, after the act is durable, and nowhere else: the log is
-    standard error.
-    """
-    if await office.projector.look(lambda r: register.next_number(r.connection)) > 1:
-        return
+async def _enter_first(office: Office, secrets: StaffSecrets) -> None:
     text = ""
 
     async def decide(desk: Desk) -> Plan:
@@ -75,5 +91,24 @@ async def enter_first_admin(office: Office, secrets: StaffSecrets) -> None:
         return create(FIRST_ADMIN, grants, secret, known=None, number=number)
 
     await office.record("StaffCreated", decide, by=SYSTEM, actor=0)
-    sys.stdout.write(f"{MARK}{FIRST_ADMIN}: {text} (shown once; campuscard staff sign-in admin)\n")
+    _show(FIRST_ADMIN, text)
+
+
+async def _reset(office: Office, secrets: StaffSecrets, name: str) -> None:
+    text = ""
+
+    async def decide(desk: Desk) -> Plan:
+        nonlocal text
+        member = await desk.read(lambda r: register.member(r.connection, name))
+        if member is None or Role.SEC_ADMIN not in member.roles:
+            raise missing("staff")
+        text, secret = make_one_time(secrets.one_time_mac, await desk.parameters(), desk.now_us)
+        return reset(member, secret, actor=SYSTEM.actor)
+
+    await office.record("StaffReset", decide, by=_RESET_BY, actor=0)
+    _show(name, text)
+
+
+def _show(name: str, text: str) -> None:
+    sys.stdout.write(f"{MARK}{name}: {text} (shown once; campuscard staff sign-in {name})\n")
     sys.stdout.flush()

@@ -164,6 +164,13 @@ def serve(
             metavar="file:PATH", help=tr("测试时钟。", "Test clock, for --test directories.")
         ),
     ] = "",
+    reset_admin: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=tr("给安全管理员新的一次性口令。", "Give a SEC_ADMIN a new one-time secret."),
+        ),
+    ] = "",
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain."""
     die_with_parent()
@@ -186,15 +193,15 @@ def serve(
                 "Make one: campuscard init   Or a demo: campuscard demo",
             ),
         )
-    _run_server(settings)
+    _run_server(settings, reset_admin)
 
 
-def _run_server(settings: Settings) -> None:
+def _run_server(settings: Settings, reset_admin: str) -> None:
     from ext import engine
     from server.app import serve as run
 
     try:
-        asyncio.run(run(settings, started=_announce))
+        asyncio.run(run(settings, started=_announce, reset_admin=reset_admin))
     except engine.DirectoryBusy as error:
         raise Failure(
             str(error),

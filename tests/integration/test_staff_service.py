@@ -88,6 +88,24 @@ def test_the_first_secret_is_printed_once_and_nowhere_else(own_campus):
     )
 
 
+def test_an_administrator_who_lost_everything_is_reset_at_a_start(own_campus):
+    own_campus.start()
+    before = own_campus.console()
+    own_campus.stop()
+    serve = (sys.executable, "-m", "clients.admin.cli", "serve")
+    own_campus._command = (*serve, "--reset-admin", "staff")
+    own_campus.start()
+    assert own_campus.console() == before, "who is no SEC_ADMIN is reset by one"
+    own_campus.stop()
+    own_campus._command = (*serve, "--reset-admin", "admin")
+    own_campus.start()
+    secret = own_campus.console().removeprefix(before).split()[4]
+    assert reason_of(own_campus.admin.sign_in) == "SIGN_IN_REFUSED"
+    own_campus.admin.enrol(secret)
+    one = next(one for one in acts_of(own_campus) if one.kind == "StaffReset")
+    assert (one.actor, one.reason) == ("system", "serve --reset-admin")
+
+
 def test_before_enrolment_nothing_else_is_allowed(campus):
     secret = campus.create_staff("fresh", "AUDITOR").one_time_secret
     member = Member(campus, "fresh")
