@@ -272,6 +272,13 @@ def sharing_id(sql: sqlite3.Connection, id_hashes: Sequence[bytes]) -> dict[byte
     return found
 
 
+def first_roster(sql: sqlite3.Connection, sha256: bytes) -> int:
+    """Return where a form was journaled first; 0: it never came."""
+    query = "SELECT seq FROM rosters WHERE sha256 = ? ORDER BY seq LIMIT 1"
+    row = sql.execute(query, (sha256,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def newest_photos(sql: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, PhotoFacts]:
     """Return the newest photos of holders, at most 500; who has none is not there."""
     marks = ",".join("?" * len(numbers[:_BATCH]))

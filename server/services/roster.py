@@ -106,6 +106,9 @@ class RosterMethods(CardMethods):
         self, form: Form, wanted: Wanted, roster: ReadRoster
     ) -> AsyncIterator[pb.ImportHoldersResponse]:
         work = RosterImport(self._office, form, wanted, roster)
+        first_seq = await self._office.projector.look(
+            lambda r: register.first_roster(r.connection, form.sha256)
+        )
         summary = pb.ImportSummary() if form.dry_run else await work.receive()
         done, told = 0, time.monotonic()
         async for results in work.chunks():
@@ -125,6 +128,7 @@ class RosterMethods(CardMethods):
                 refused=work.counts[RowChange.REFUSED],
                 warned=work.warned,
                 dry_run=form.dry_run,
+                first_seq=first_seq,
             )
         )
         yield pb.ImportHoldersResponse(summary=summary)

@@ -207,6 +207,7 @@ def test_a_request_id_is_of_one_file(campus):
     again = import_roster(campus, content, request_id=request_id)
     assert again.summary.act.replayed
     assert again.summary.act.seq == first.summary.act.seq
+    assert (first.summary.first_seq, again.summary.first_seq) == (0, first.summary.act.seq)
     assert again.counts == (0, 0, 3, 0, 0)
     other = as_csv(rows(4, first=202400000701))
     assert reason_of(import_roster, campus, other, request_id=request_id) == "REQUEST_ID_REUSED"
@@ -344,6 +345,20 @@ def test_a_third_file_waits_its_turn(campus):
     gate.set()
     for call in calls:
         assert reason_of(list, call) == "FILE_REFUSED"
+
+
+def test_a_full_table_ends_an_import_that_goes_on_when_there_is_room(tmp_path):
+    content = as_csv(rows(100, first=202400000001, group=A))
+    settings = {"engine": {"accounts_max": 64}}
+    with Campus(tmp_path, settings=settings) as campus:
+        assert reason_of(import_roster, campus, content) == "TABLE_FULL"
+        there = len(listed_all(campus))
+        assert 0 < there <= 64
+        assert there % 8 == 0, "acts are whole"
+        campus.stop()
+        campus._settings["engine"]["accounts_max"] = 1_024
+        campus.restart()
+        assert import_roster(campus, content).counts == (100 - there, 0, there, 0, 0)
 
 
 @pytest.mark.slow
