@@ -34,7 +34,7 @@ from server.first_admin import entering_first_admin
 from server.identity import NOBODY
 from server.interceptors.errors import ErrorsGuard
 from server.interceptors.identity import IdentityGuard, permissions_of
-from server.interceptors.limits import LimitsGuard, TerminalRates
+from server.interceptors.limits import LimitsGuard, TokenBuckets
 from server.interceptors.log import LogGuard
 from server.interceptors.metrics import MetricsGuard
 from server.interceptors.wrapping import Guards
@@ -164,7 +164,7 @@ class Server:
         lane.start()
         stack.push_async_callback(lane.stop)
         ops = OpsService(engine, projector, lane=lane)
-        rates = TerminalRates(settings.limits.terminal_rate, settings.limits.terminal_burst)
+        rates = TokenBuckets(settings.limits.terminal_rate, settings.limits.terminal_burst)
         terminal = TerminalService(
             engine,
             projector,
@@ -215,7 +215,7 @@ class Server:
         )
 
     def _make_grpc(
-        self, metrics: CollectorRegistry, rates: TerminalRates, sessions: Sessions
+        self, metrics: CollectorRegistry, rates: TokenBuckets, sessions: Sessions
     ) -> grpc.aio.Server:
         settings = self._settings
         limits = settings.limits
