@@ -186,7 +186,7 @@ def open_case(
         raise Refusal("NOT_LOST")
     closes = 0
     if earlier is not None and earlier.open:
-        if not earlier.made or earlier.new_card_no != card.card_no:
+        if not earlier.made:
             raise Refusal("CASE_EXISTS", case=earlier.case_no)
         take(earlier.state, CaseEvent.SUPERSEDE)
         closes = earlier.case_no

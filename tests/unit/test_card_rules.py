@@ -276,6 +276,12 @@ def test_a_new_card_lost_before_the_pick_up_gets_a_new_case():
         account(), lost_again, case_no=2, earlier=earlier, faulty=False, moment=moment()
     )
     assert plan.document.closes == 1
+    never_fetched = case(CaseState.NOTIFIED, new_card_no=2)
+    third = carrier(flags=1, card_no=3)
+    plan = replacement.open_case(
+        account(), third, case_no=2, earlier=never_fetched, faulty=False, moment=moment()
+    )
+    assert plan.document.closes == 1, "its card was paid for, and another issued since"
     refused(
         "CASE_EXISTS",
         replacement.open_case,
