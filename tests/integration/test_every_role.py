@@ -17,7 +17,7 @@ SHAPES = dict(method_shapes())
 DENIALS = {"FORBIDDEN", "SESSION_REQUIRED", "ENROLMENT_REQUIRED"}
 STAFF_ROLES = sorted(set(Role) - NOT_FOR_STAFF)
 NOBODY = "nobody"
-ENDS_THE_SESSION = "/campuscard.v1.StaffService/SignOut"
+ENDS_THE_SESSION = "/SignOut"
 SCOPES = {Role.CLASS_TEACHER: "高一(3)班", Role.MERCHANT: "M1"}
 
 
@@ -89,7 +89,7 @@ def test_the_table_is_what_happens(campus, tokens):
     wrong = []
     for method in PERMISSION_OF:
         for role, token in tokens.items():
-            if method == ENDS_THE_SESSION and role != NOBODY:
+            if method.endswith(ENDS_THE_SESSION) and role != NOBODY:
                 continue
             found = denial(campus.raw_channel, method, token)
             if found != expected(method, role):
