@@ -6,8 +6,12 @@ from collections import Counter
 
 import pytest
 
+from clients.session import connect_signed
 from clients.terminal import Result, Settings, SqliteStore, Terminal, connect, now_us
 from clients.terminal.errors import ServerUnreachableError
+from clients.terminal.simulate import Plan, Simulation
+from clients.terminal.traffic import Campus as Crowd
+from clients.terminal.traffic import Holder, Seller
 from tests.integration.weather import Weather
 
 pytestmark = pytest.mark.slow
@@ -109,6 +113,39 @@ async def test_bath_and_water(campus, store):
     # The third was pulled away, but the fourth tap shows a counter that went on: it was written.
     assert (wallets.water_fen, wallets.held_fen) == (3_000, 0)
     assert wallets.online_fen == 10_000 - 346 - 3_000
+
+
+@pytest.mark.timeout(40)
+async def test_a_simulation_without_rate_has_one_customer_at_a_terminal(campus, store):
+    """Customers come when a terminal is free: they are not made faster than they are served."""
+    names = tuple(f"RUSH-{number}" for number in range(4))
+    for name in names:
+        campus.terminal(name, sign_in=False)
+    people = [campus.open_account(top_up_fen=1_000_000) for _ in range(5)]
+    crowd = Crowd(
+        holders=tuple(Holder(account_no=p.account_no, uid=p.medium.token, pin=PIN) for p in people),
+        sellers=(Seller(category="CANTEEN", terminal_ids=names),),
+    )
+    waiting = []
+    token = campus.staff.token
+    async with (
+        connect(campus.address) as channel,
+        connect_signed(campus.address, token=lambda: token) as office,
+    ):
+        simulation = Simulation(
+            crowd,
+            plan=Plan(rate=0),
+            channel=channel,
+            office=office,
+            store=store,
+            on_receipt=lambda _: waiting.append(len(simulation._tasks)),
+        )
+        asyncio.get_running_loop().call_later(2.0, simulation.stop.set)
+        meter = await asyncio.wait_for(simulation.run(), 30)
+    losses_and_top_ups = 2 * len(people)
+    assert max(waiting) <= len(names) + losses_and_top_ups
+    assert sum(meter.kinds.values()) >= len(waiting) > 50
+    assert meter.errors == {}
 
 
 async def test_in_bad_weather_no_effect_is_doubled_or_lost(campus, store, seed):
