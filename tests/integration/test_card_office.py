@@ -112,13 +112,13 @@ def test_a_loss_of_everything_and_of_one_phone(campus, desk, pos):
     """Domain D17: by default the card only; all media where it is asked for."""
     holder = campus.open_account(top_up_fen=1_000)
     phone = bind(campus, holder, terminal_pb.MEDIUM_TYPE_MOBILE_QR, b"phone-1")
-    face = bind(campus, holder, terminal_pb.MEDIUM_TYPE_FACE, b"face-1")
+    watch = bind(campus, holder, terminal_pb.MEDIUM_TYPE_MOBILE_NFC, b"watch-1")
     card = holder.lose()
     assert pos.pay(phone, 1).reason == "OK"
     everything = holder.lose(scope=pb.LOSS_SCOPE_ALL_MEDIA)
     assert everything.media == 2
     assert everything.act.seq > card.act.seq
-    assert {pos.pay(m, 1).reason for m in (phone, face, holder)} == {"CARD_LOST"}
+    assert {pos.pay(m, 1).reason for m in (phone, watch, holder)} == {"CARD_LOST"}
     holder.unlose(medium=phone)
     assert pos.pay(phone, 1).reason == "OK"
     lost = desk("ReportLoss", medium=phone)
