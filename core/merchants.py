@@ -1,39 +1,20 @@
-"""The rules of merchants, terminals, meal periods and limit rules.
+"""The rules of merchants and terminals.
 
-**Source:** regulation 四.2, 四.3, 四.6, 六.3; domain merchant categories and parameters.
+**Source:** regulation 四.2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from core import documents
-from core.calendar import meal_fault
-from core.money import AMOUNT_MAX
 from core.plans import EffectKind, EffectPlan, Expect, Plan
-from core.refusals import Refusal, invalid, missing, taken
-from core.rows import KEYPAD, MealsBody, MerchantBody, ServiceStatus, TerminalBody
+from core.refusals import Refusal, missing, taken
+from core.rows import KEYPAD, MerchantBody, ServiceStatus, TerminalBody
 
 if TYPE_CHECKING:
-    from core.calendar import MealPeriod
     from core.facts import MerchantFacts, TerminalFacts
-    from core.rows import RulesBody
-
-RULE_RANGES: Final = {
-    "day_limit": (0, AMOUNT_MAX),
-    "meal_limit": (0, AMOUNT_MAX),
-    "day_ceiling": (0, AMOUNT_MAX),
-    "meal_ceiling": (0, AMOUNT_MAX),
-    "hold_seconds": (60, 86_400),
-    "water_hold_seconds": (30, 86_400),
-    "late_capture_seconds": (0, 64 * 86_400),
-    "water_tap": (1, 100_000),
-    "water_cap": (0, AMOUNT_MAX),
-    "pin_max": (1, 10),
-    "meal_scope": (0, 1),
-}
-"""Least and largest value of each rule: fen, seconds, tries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,46 +140,6 @@ def update_terminal(terminal: TerminalFacts, wanted: WantedTerminal) -> Plan:
         place=terminal.place if wanted.place is None else wanted.place,
     )
     return Plan(document=document, effects=(effect,))
-
-
-def set_meals(periods: tuple[MealPeriod, ...]) -> Plan:
-    """Replace the meal periods from the next block on.
-
-    Raises:
-        Refusal: FIELD_INVALID saying which period is wrong and how.
-    """
-    fault = meal_fault(periods)
-    if fault:
-        raise invalid("periods", fault)
-    effect = EffectPlan(kind=EffectKind.MEALS, body=MealsBody(periods).pack())
-    document = documents.MealsSet(names=tuple(period.name for period in periods))
-    return Plan(document=document, effects=(effect,))
-
-
-def set_rules(rules: RulesBody, changes: dict[str, int]) -> Plan:
-    """Change limit rules from the next block on; the engine numbers the version.
-
-    Args:
-        rules: in force.
-        changes: field of ``RulesBody`` to its new value.
-
-    Raises:
-        Refusal: FIELD_INVALID.
-
-    **Source:** regulation 六.3: parameters change by recorded acts only.
-    """
-    if not changes:
-        raise invalid("day_limit_fen", "name at least one rule")
-    for name, value in changes.items():
-        least, largest = RULE_RANGES[name]
-        if not least <= value <= largest:
-            raise invalid(name, f"{least} to {largest}")
-    after = replace(rules, **changes)
-    for limit, ceiling in (("day_limit", "day_ceiling"), ("meal_limit", "meal_ceiling")):
-        if getattr(after, ceiling) < getattr(after, limit):
-            raise invalid(ceiling, f"not below {limit}")
-    effect = EffectPlan(kind=EffectKind.RULES, body=after.pack())
-    return Plan(document=documents.RulesSet(), effects=(effect,))
 
 
 def check_etag(etag: str, *, changed_seq: int) -> None:

@@ -54,10 +54,19 @@ def _number(
     )
 
 
-def _choice(key: str, choices: str, clause: str, zh: str, en: str) -> Parameter:
+def _choice(
+    key: str, choices: str, clause: str, zh: str, en: str, *, rules_field: str = ""
+) -> Parameter:
     names = tuple(choices.split())
     return Parameter(
-        key=key, kind=Kind.CHOICE, default=names[0], choices=names, clause=clause, zh=zh, en=en
+        key=key,
+        kind=Kind.CHOICE,
+        default=names[0],
+        choices=names,
+        clause=clause,
+        zh=zh,
+        en=en,
+        rules_field=rules_field,
     )
 
 
@@ -66,14 +75,14 @@ PARAMETERS: Final = (
     _number("day_limit_fen", 10_000, "fen", 0, 10_000_000, "四.3", "日消费限额", "Daily limit above which the transaction password is asked for", rules_field="day_limit"),
     _number("meal_limit_fen", 5_000, "fen", 0, 10_000_000, "四.3", "餐消费限额", "Limit per meal above which the transaction password is asked for", rules_field="meal_limit"),
     _number("day_ceiling_fen", 50_000, "fen", 0, 10_000_000, "四.3", "个人日限额上限", "Ceiling of personal daily limits", rules_field="day_ceiling"),
-    _number("meal_ceiling_fen", 50_000, "fen", 0, 10_000_000, "四.3", "个人餐限额上限", "Ceiling of personal limits per meal", rules_field="meal_ceiling"),
+    _number("meal_ceiling_fen", 20_000, "fen", 0, 10_000_000, "四.3", "个人餐限额上限", "Ceiling of personal limits per meal", rules_field="meal_ceiling"),
     _number("hold_seconds", 1_800, "s", 60, 86_400, "四.2", "预扣有效期", "How long a hold lives", rules_field="hold_seconds"),
     _number("water_hold_seconds", 300, "s", 30, 86_400, "四.6", "热水转款确认期", "How long a transfer to the water purse waits for its word", rules_field="water_hold_seconds"),
     _number("late_capture_seconds", 40 * 86_400, "s", 0, 60 * 86_400, "四.2", "过期预扣可补结算期", "How long after its expiry a hold may be captured late", rules_field="late_capture_seconds"),
     _number("water_tap_fen", 1_000, "fen", 1, 100_000, "四.6", "每次热水转款", "One tap at the water machine", rules_field="water_tap"),
     _number("water_cap_fen", 0, "fen", 0, 10_000_000, "四.6", "热水钱包上限 (0 不限)", "Most the water purse holds; 0: no cap", rules_field="water_cap"),
     _number("pin_tries", 3, "tries", 1, 10, "四.3, D6", "交易密码可错次数", "Wrong transaction passwords before the lock", rules_field="pin_max"),
-    _choice("meal_limit_scope", "MEAL TXN", "四.3, D1", "餐限额按餐累计或按笔", "Meal limit: cumulative per meal, or per transaction"),
+    _choice("meal_limit_scope", "MEAL TXN", "四.3, D1", "餐限额按餐累计或按笔", "Meal limit: cumulative per meal, or per transaction", rules_field="meal_scope"),
     # fees, hours
     _number("card_fee_fen", 3_000, "fen", 0, 100_000, "三.4(2), 三.5", "补卡及赔偿费", "Fee of a replacement, and compensation for a lost card"),
     Parameter(key="counter_hours", kind=Kind.HOURS, default="WED 14:30-17:00, FRI 14:30-17:00", clause="三.4(4)", zh="柜台办理时间", en="Hours of the counter"),
@@ -95,6 +104,7 @@ PARAMETERS: Final = (
     _choice("initial_password_rule", "SKIP ZERO FIXED", "四.3, D4", "身份证尾号为 X 的初始密码", "Initial password of an ID number ending in X: skip it, read it as 0, or 888888 for all"),
     _choice("weak_password_mode", "ENFORCE WARN", "五.2", "弱密码处理", "Whether weak passwords are refused or only warned of"),
     _number("password_history", 3, "passwords", 0, 10, "五.2", "不得重复的历史密码数", "Last passwords that may not come back"),
+    _number("query_password_min", 8, "chars", 6, 64, "四.4", "查询密码最短长度", "Shortest query password a holder may choose"),
     _number("query_tries", 5, "tries", 1, 20, "三.2", "查询密码可错次数", "Wrong query passwords before self-service locks"),
     _number("query_lock_seconds", 86_400, "s", 60, 2_592_000, "三.2", "查询密码锁定时长", "How long that lock lasts"),
     # sessions
@@ -107,6 +117,7 @@ PARAMETERS: Final = (
     _number("holder_session_seconds", 900, "s", 60, 86_400, "四.4", "自助会话时限", "Longest self-service session"),
     # access
     _number("qr_seconds", 60, "s", 5, 60, "四.1", "动态二维码有效期", "How long a dynamic QR is valid" ),
+    _number("passage_days", 90, "days", 65, 400, "四.2, 七.2", "通行记录保存期", "How long decisions at gates are kept for reading"),
     _choice("leave_spending", "UNTIL_EXPIRY NONE", "八.1, D19", "休学期间消费", "Whether a holder on leave may spend"),
 )
 

@@ -62,7 +62,7 @@ class Channel(StrEnum):
 SCOPED: Final = {Role.CLASS_TEACHER: "class name", Role.MERCHANT: "merchant id"}
 """Roles that are granted for something, and what."""
 
-PUBLIC: Final = frozenset({"session.open"})
+PUBLIC: Final = frozenset({"session.open", "loss.report"})
 """Permissions of callers who are not signed in, too."""
 
 SIGNED_IN: Final = frozenset({"session.own"})
@@ -86,6 +86,8 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     # signing in
     "session.open": tuple(Role),
     "session.own": tuple(role for role in Role if role is not Role.TERMINAL),
+    # self-service without a session: the query password says who it is
+    "loss.report": tuple(Role),
     # terminals
     "tap": (_TERMINAL,),
     "transaction.read": (_TERMINAL, _OFFICER, _SUPERVISOR, _AUDITOR),
@@ -99,7 +101,7 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "account.history": (_OFFICER, _SUPERVISOR, _AUDITOR),
     "account.erase": (_SUPERVISOR,),
     "medium.bind": (_OFFICER,),
-    "money.in": (_FINANCE, _OFFICER),
+    "money.in": (_OFFICER, _FINANCE),
     "money.subsidy": (_FINANCE,),
     # holders and rosters
     "roster.import": (_AFFAIRS, _OFFICER, _TEACHER),
@@ -133,6 +135,7 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "hours.override": (_SUPERVISOR,),
     "notice.read": (_TEACHER, _AFFAIRS, _OFFICER, _SUPERVISOR),
     # the holder's own
+    "own.session": (_HOLDER,),
     "own.read": (_HOLDER,),
     "own.password": (_HOLDER,),
     "own.limits": (_HOLDER,),
@@ -145,11 +148,15 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "parameter.read": (_MAKER, _CHECKER, _OFFICER, _SUPERVISOR, _AUDITOR, _OPS),
     "parameter.propose": (_MAKER,),
     "parameter.approve": (_CHECKER,),
+    "parameter.what_if": (_MAKER, _CHECKER, _AUDITOR),
     "calendar.read": tuple(role for role in Role if role is not Role.TERMINAL),
     # access
     "access.check": (_TERMINAL,),
     "access.change": (_OFFICER, _SUPERVISOR),
     "access.read": (_OFFICER, _SUPERVISOR, _AUDITOR),
+    "access.emergency": (_OFFICER, _SUPERVISOR),
+    "face.enrol": (_OFFICER,),
+    "face.withdraw": (_HOLDER, _OFFICER),
     # staff
     "staff.read": (_SECURITY, _AUDITOR),
     "staff.change": (_SECURITY,),

@@ -82,6 +82,7 @@ _ACCOUNT: Final = struct.Struct("<16s8sIIIBBBBBBH12x")
 _MEDIUM: Final = struct.Struct("<16sBBBxHH32x")
 _MERCHANT: Final = struct.Struct("<BBB53x")
 _TERMINAL: Final = struct.Struct("<16sIBB34x")
+_CATEGORY: Final = struct.Struct("<BB54x")
 _RULES: Final = struct.Struct("<10Ii2B10x")
 _MEALS: Final = struct.Struct("<B3x16HI16x")
 _SCHEDULED: Final = struct.Struct("<IHHBBBBBx42s")
@@ -202,6 +203,24 @@ class TerminalBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryBody:
+    """After-image of a category of merchants; ``flags`` as ``core.categories.CategoryFlag``."""
+
+    category: int
+    flags: int
+
+    def pack(self) -> bytes:
+        """Return the 56 bytes of an effect's body."""
+        return _CATEGORY.pack(self.category, self.flags)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> CategoryBody:
+        """Read the 56 bytes of a record."""
+        category, flags = _CATEGORY.unpack(body)
+        return cls(category=category, flags=flags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RulesBody:
     """One versioned set of rules; defaults are the regulation's (四.3, 四.6)."""
 
@@ -209,7 +228,7 @@ class RulesBody:
     day_limit: int = 10_000
     meal_limit: int = 5_000
     day_ceiling: int = 50_000
-    meal_ceiling: int = 50_000
+    meal_ceiling: int = 20_000
     hold_seconds: int = 1_800
     water_hold_seconds: int = 300
     late_capture_seconds: int = 40 * 86_400

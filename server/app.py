@@ -15,11 +15,14 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 
 from campuscard.v1 import (
+    access_service_pb2,
     account_service_pb2,
     card_office_service_pb2,
+    holder_service_pb2,
     merchant_service_pb2,
     ops_service_pb2,
     ops_service_pb2_grpc,
+    parameter_service_pb2,
     staff_service_pb2,
     terminal_service_pb2,
 )
@@ -60,10 +63,13 @@ if TYPE_CHECKING:
 
 _FILES: Final[tuple[FileDescriptor, ...]] = (
     terminal_service_pb2.DESCRIPTOR,
+    access_service_pb2.DESCRIPTOR,
     account_service_pb2.DESCRIPTOR,
     card_office_service_pb2.DESCRIPTOR,
+    holder_service_pb2.DESCRIPTOR,
     merchant_service_pb2.DESCRIPTOR,
     ops_service_pb2.DESCRIPTOR,
+    parameter_service_pb2.DESCRIPTOR,
     staff_service_pb2.DESCRIPTOR,
 )
 _TRANSPORT_TIMES: Final = 4
@@ -181,7 +187,6 @@ class Server:
             files=SealedFiles(settings.data.files_path, keys),
             tokens=PageTokens(keys.derive("page-tokens")),
             fingerprint_key=keys.derive("request-fingerprints"),
-            initial_password=settings.office.initial_password,
         )
         disable_created_metrics()  # type: ignore[no-untyped-call] # upstream has no types here
         watch = Watch(engine)

@@ -15,7 +15,6 @@ from core.rows import (
     KEYPAD,
     LIMIT_DEFAULT,
     AccountBody,
-    MealsBody,
     MerchantBody,
     RulesBody,
     TerminalBody,
@@ -103,16 +102,6 @@ def _terminal_set(effects: Effects, _: Record, document: documents.TerminalSet) 
     return {"terminal": terminal}
 
 
-def _meals_set(effects: Effects, _: Record, _document: documents.MealsSet) -> Facts:
-    versions = [MealsBody.unpack(e.body).version for e in effects if e.type == RecordType.MEALS]
-    return {"version": versions[0] if versions else 0}
-
-
-def _rules_set(effects: Effects, _: Record, _document: documents.RulesSet) -> Facts:
-    body = RulesBody.unpack(_of(effects, RecordType.RULES).body)
-    return {"rules": rules_fields(body)}
-
-
 def rules_fields(body: RulesBody) -> Facts:
     """Return the fields of the proto's Rules."""
     return {
@@ -136,8 +125,6 @@ ANSWER_FACTS: Final[dict[type[documents.Document], Callable[[Effects, Record, An
     documents.AccountOpened: _account_opened,
     documents.AccountStatusSet: _status_set,
     documents.LimitsSet: _limits_set,
-    documents.PasswordSet: _nothing,
-    documents.PasswordReset: _nothing,
     documents.MediumBound: _medium_bound,
     documents.MediumUnbound: _nothing,
     documents.ToppedUp: _topped_up,
@@ -145,6 +132,4 @@ ANSWER_FACTS: Final[dict[type[documents.Document], Callable[[Effects, Record, An
     documents.HolderErased: _nothing,
     documents.MerchantSet: _merchant_set,
     documents.TerminalSet: _terminal_set,
-    documents.MealsSet: _meals_set,
-    documents.RulesSet: _rules_set,
 }

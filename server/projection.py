@@ -98,7 +98,6 @@ class Projection:
             documents.HolderErased: self._holder_erased,
             documents.MerchantSet: self._merchant_set,
             documents.TerminalSet: self._terminal_set,
-            documents.MealsSet: self._meals_set,
         }
 
     def apply(self, block: Block) -> None:
@@ -141,12 +140,14 @@ class Projection:
         effects = tuple(block.record(i) for i in range(max(first, 0), index))
         if record.outcome == Outcome.DECLINED:
             command = Command(block, effects, record, documents.SYSTEM)
-            acts.record_act(self._sql, command)
+            check = block.record(index - 1) if index else None
+            tried = check is not None and check.type == RecordType.PIN_CHECK
+            acts.record_act(self._sql, command, (check.account,) if check and tried else ())
             self._request(command, self._refusal_facts(block, index))
             return
         document, by = documents.decode(pointer.kind, block.payload(pointer))
         command = Command(block, effects, record, by)
-        acts.record_act(self._sql, command)
+        acts.record_act(self._sql, command, document.about())
         self._request(command, self._facts(command, document))
 
     def _facts(self, command: Command, document: documents.Document) -> dict[str, Any]:
@@ -348,13 +349,6 @@ class Projection:
         self._sql.execute(
             "UPDATE terminals SET place = ? WHERE number = ?", (document.place, number)
         )
-
-    def _meals_set(self, command: Command, document: documents.MealsSet) -> None:
-        if command.effects_of(RecordType.MEALS):
-            self._meal_names(document.names)
-        for record in command.effects_of(RecordType.SCHEDULED):
-            text = json.dumps(document.names, ensure_ascii=False)
-            self._sql.execute("UPDATE scheduled SET names = ? WHERE seq = ?", (text, record.seq))
 
 
 def _numbered(meals: MealsBody) -> tuple[str, ...]:

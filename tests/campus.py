@@ -30,12 +30,16 @@ from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import (
     account_service_pb2_grpc,
     card_office_service_pb2_grpc,
+    holder_service_pb2_grpc,
     merchant_service_pb2_grpc,
     ops_service_pb2_grpc,
+    parameter_service_pb2_grpc,
     staff_service_pb2_grpc,
     terminal_service_pb2_grpc,
 )
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
+from campuscard.v1 import ops_service_pb2 as ops_pb
+from campuscard.v1 import parameter_service_pb2 as parameters_pb
 from campuscard.v1 import staff_service_pb2 as staff_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from core.ids import make_request_id
@@ -52,8 +56,10 @@ RECEIVE_MAX = 8 << 20
 STUBS = {
     "AccountService": account_service_pb2_grpc.AccountServiceStub,
     "CardOfficeService": card_office_service_pb2_grpc.CardOfficeServiceStub,
+    "HolderService": holder_service_pb2_grpc.HolderServiceStub,
     "MerchantService": merchant_service_pb2_grpc.MerchantServiceStub,
     "OpsService": ops_service_pb2_grpc.OpsServiceStub,
+    "ParameterService": parameter_service_pb2_grpc.ParameterServiceStub,
     "StaffService": staff_service_pb2_grpc.StaffServiceStub,
     "TerminalService": terminal_service_pb2_grpc.TerminalServiceStub,
 }
@@ -116,6 +122,7 @@ class Campus:
         self.admin = Member(self, "admin")
         self.staff = Member(self, "staff")
         self._members = [self.admin, self.staff]
+        self._checker = None
         self._clock = self.directory / "clock"
         self._channel = None
 
@@ -180,6 +187,13 @@ class Campus:
         member.enrol(self.create_staff(name, *roles).one_time_secret)
         self._members.append(member)
         return member
+
+    @property
+    def checker(self):
+        """Somebody else than the default caller, who approves what that one proposes."""
+        if self._checker is None:
+            self._checker = self.member("checker", "PARAM_CHECKER")
+        return self._checker
 
     def _await_start(self, offset):
         ends = time.monotonic() + START_S
@@ -302,12 +316,51 @@ class Campus:
         return self.stub("MerchantService")
 
     @property
+    def parameters(self):
+        return self.stub("ParameterService")
+
+    @property
     def terminals(self):
         return self.stub("TerminalService")
 
     @property
     def ops(self):
         return self.stub("OpsService")
+
+    def propose(self, key, value, effective=None, *, by=None):
+        """Propose a value, effective at once or from a local time on; returns the response."""
+        request = parameters_pb.ProposeChangeRequest(
+            request_id=self.request_id(),
+            key=key,
+            value=str(value),
+            effective_us=microseconds(effective) if effective else 0,
+            reason=REASON,
+        )
+        stub = (by or self.staff).stub("ParameterService")
+        return stub.ProposeChange(request, timeout=CALL_S)
+
+    def approve(self, proposal, *, by=None):
+        """Approve a proposal as somebody else; returns when what is due has taken effect."""
+        request = parameters_pb.ApproveChangeRequest(
+            request_id=self.request_id(), proposal=proposal
+        )
+        approved = (
+            (by or self.checker).stub("ParameterService").ApproveChange(request, timeout=CALL_S)
+        )
+        if approved.version and approved.effective_us <= self.now_us():
+            self._await_change(approved.change)
+        return approved
+
+    def _await_change(self, change):
+        """Wait for the block after an approval, in which its effects are."""
+        ends = time.monotonic() + CALL_S
+        while self.ops.GetHead(ops_pb.GetHeadRequest(), timeout=CALL_S).acknowledged_seq <= change:
+            assert time.monotonic() < ends, "the change does not take effect"
+            time.sleep(0.002)
+
+    def change_parameter(self, key, value, effective=None):
+        """Have a value proposed by one person and approved by another; returns the approval."""
+        return self.approve(self.propose(key, value, effective).proposal)
 
     def request_id(self):
         """Make a request id on the campus clock."""

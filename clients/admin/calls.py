@@ -16,6 +16,7 @@ from campuscard.v1 import (
     card_office_service_pb2_grpc,
     merchant_service_pb2_grpc,
     ops_service_pb2_grpc,
+    parameter_service_pb2_grpc,
     staff_service_pb2_grpc,
     terminal_service_pb2_grpc,
 )
@@ -55,6 +56,7 @@ class Services:
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(self._channel)
         self.office = card_office_service_pb2_grpc.CardOfficeServiceStub(self._channel)
         self.ops = ops_service_pb2_grpc.OpsServiceStub(self._channel)
+        self.parameters = parameter_service_pb2_grpc.ParameterServiceStub(self._channel)
         self.staff = staff_service_pb2_grpc.StaffServiceStub(self._channel)
         self.terminals = terminal_service_pb2_grpc.TerminalServiceStub(self._channel)
 

@@ -146,7 +146,7 @@ def running(
         if not staff.known():
             staff.enter(first_secret(server))
         staff.sign_in()
-        load_once(directory, files, server.address, staff.token)
+        load_once(directory, files, server.address, staff)
         yield server, metrics, staff
     finally:
         if server.is_running():
@@ -214,13 +214,13 @@ def typed_command() -> str:
 # -- loading --------------------------------------------------------------------------------------
 
 
-def load_once(directory: Path, files: Path, address: str, token: TokenSource) -> None:
+def load_once(directory: Path, files: Path, address: str, staff: DemoStaff) -> None:
     """Load the files unless exactly these have been loaded into this directory."""
     marker = directory / "loaded"
     digest = files_digest(files)
     if marker.exists() and marker.read_text(encoding="utf-8") == digest:
         return
-    report = load_files(files, address, quiet=False, token=token)
+    report = load_files(files, address, quiet=False, token=staff.token, checker=staff.checker_token)
     show_report(report)
     if not report.failures:
         marker.write_text(digest, encoding="utf-8")
@@ -235,9 +235,17 @@ def files_digest(files: Path) -> str:
 
 
 def load_files(
-    files: Path, address: str, *, quiet: bool, token: TokenSource | None = None
+    files: Path,
+    address: str,
+    *,
+    quiet: bool,
+    token: TokenSource | None = None,
+    checker: TokenSource | None = None,
 ) -> Report:
-    """Load a directory of campus files, with progress bars for a person."""
+    """Load a directory of campus files, with progress bars for a person.
+
+    ``checker`` is the token of who approves the rules; None: they are proposed and wait.
+    """
 
     async def work(bars: Progress) -> Report:
         tasks: dict[str, Any] = {}
@@ -247,8 +255,12 @@ def load_files(
                 tasks[file] = bars.add_task(file, total=total)
             bars.update(tasks[file], completed=count)
 
-        async with connect_signed(address, token=token) as channel:
-            return await Loader(channel, progress=progress).load(files)
+        async with contextlib.AsyncExitStack() as stack:
+            maker = await stack.enter_async_context(connect_signed(address, token=token))
+            approver = None
+            if checker is not None:
+                approver = await stack.enter_async_context(connect_signed(address, token=checker))
+            return await Loader(maker, progress=progress, checker=approver).load(files)
 
     columns = (
         TextColumn("{task.description:<14}"),
@@ -280,6 +292,13 @@ def show_report(report: Report) -> None:
             f"{totals['unchanged']} unchanged, {totals['failed']} failed",
         )
     )
+    if report.rules_waiting:
+        note(
+            tr(
+                f"{report.rules_waiting} 项参数待另一人复核: campuscard param proposals",
+                f"{report.rules_waiting} rules wait for another person: campuscard param proposals",
+            )
+        )
     if report.failures:
         rows = [
             [str(failure.source), failure.key, failure.reason]
@@ -317,6 +336,7 @@ def report_fields(report: Report) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "files": {name: dict(counts) for name, counts in report.counts().items()},
         "rules_changed": report.rules_changed,
+        "rules_waiting": report.rules_waiting,
         "failures": [
             {
                 "file": failure.source.file,

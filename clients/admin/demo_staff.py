@@ -25,8 +25,10 @@ CLERK: Final = "demo"
 PASSWORD: Final = "campus card demo"  # noqa: S105 - of a demo: everybody may know it
 ROLES: Final = (
     *("CARD_OFFICER", "CARD_SUPERVISOR", "FINANCE", "STUDENT_AFFAIRS"),
-    *("PARAM_MAKER", "PARAM_CHECKER", "AUDITOR", "OPS"),
+    *("PARAM_MAKER", "AUDITOR", "OPS"),
 )
+CHECKER: Final = "checker"
+CHECKER_ROLES: Final = ("PARAM_CHECKER",)
 TOTP_STEPS: Final = 60  # codes are used faster than they change: half an hour of them is good
 FILE_NAME: Final = "staff.json"
 _EARLY_S: Final = 600
@@ -39,27 +41,42 @@ class DemoStaff:
         self._path = directory / FILE_NAME
         self._address = address
         self._token = ""
+        self._checker = ""
         self._until_s = 0.0
 
     def enter(self, one_time_secret: str) -> None:
-        """Enrol the administrator and the clerk of a new directory."""
+        """Enrol the administrator, the clerk and who approves the clerk's proposals."""
         members: dict[str, dict[str, Any]] = {}
         with Services(self._address) as services:
             members[ADMIN], token = _enrolled(services, ADMIN, one_time_secret)
-            request = pb.CreateStaffRequest(
-                request_id=new_request_id(),
-                name=CLERK,
-                grants=[pb.RoleGrant(role=role) for role in ROLES],
-                reason="demo",
-            )
-            created = services.call(
-                services.staff.CreateStaff, request, metadata=signed_metadata(token)
-            )
-            members[CLERK], _ = _enrolled(services, CLERK, created.one_time_secret)
+            for name, roles in ((CLERK, ROLES), (CHECKER, CHECKER_ROLES)):
+                request = pb.CreateStaffRequest(
+                    request_id=new_request_id(),
+                    name=name,
+                    grants=[pb.RoleGrant(role=role) for role in roles],
+                    reason="demo",
+                )
+                created = services.call(
+                    services.staff.CreateStaff, request, metadata=signed_metadata(token)
+                )
+                members[name], _ = _enrolled(services, name, created.one_time_secret)
         self._write(members)
 
     def sign_in(self, name: str = CLERK) -> str:
         """Sign in and keep the session for the commands of this person; returns the token."""
+        response = self._signed_in(name)
+        keep_session(self._address, name=name, token=response.token, until_us=response.until_us)
+        if name == CLERK:
+            self._token, self._until_s = response.token, response.until_us / 1e6
+        return response.token
+
+    def checker_token(self) -> str:
+        """Return the token of who approves; no command of this person is given it."""
+        if not self._checker:
+            self._checker = self._signed_in(CHECKER).token
+        return self._checker
+
+    def _signed_in(self, name: str) -> pb.StaffServiceSignInResponse:
         members = self._read()
         if name not in members:
             raise Failure(
@@ -75,11 +92,7 @@ class DemoStaff:
         )
         self._write(members)  # a code is good once, whatever becomes of the call
         with Services(self._address) as services:
-            response = services.call(services.staff.SignIn, request)
-        keep_session(self._address, name=name, token=response.token, until_us=response.until_us)
-        if name == CLERK:
-            self._token, self._until_s = response.token, response.until_us / 1e6
-        return response.token
+            return services.call(services.staff.SignIn, request)
 
     def token(self) -> str:
         """Return the clerk's token, signing in again before it runs out."""

@@ -25,10 +25,11 @@ from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import account_service_pb2_grpc as accounts_grpc
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
 from campuscard.v1 import merchant_service_pb2_grpc as merchants_grpc
+from campuscard.v1 import parameter_service_pb2 as parameters_pb
+from campuscard.v1 import parameter_service_pb2_grpc as parameters_grpc
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from clients import campus
-from clients.admin.plain import enum_number
-from clients.admin.rules import meals_request, rules_request, same_meals, same_rules
+from clients.admin.rules import wanted_values
 from clients.campus import Card, Fault, MerchantRow, Person, Source, TerminalRow
 from clients.terminal.backoff import Backoff
 from clients.terminal.link import details
@@ -39,6 +40,8 @@ AT_ONCE: Final = 128  # calls under way
 TRIES: Final = 12
 CALL_S: Final = 20.0
 PAGE: Final = 1000
+RULES_FILE: Final = "rules.toml"
+REASON: Final = "rules.toml"
 
 Progress = Callable[[str, int, int], None]
 Row = TypeVar("Row", Person, MerchantRow, TerminalRow)
@@ -65,10 +68,11 @@ class RowResult:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """All rows' ends."""
+    """All rows' ends; rules changed, and proposed but not approved yet."""
 
     results: list[RowResult] = field(default_factory=list)
-    rules_changed: bool = False
+    rules_changed: int = 0
+    rules_waiting: int = 0
     seconds: float = 0.0
 
     @property
@@ -92,10 +96,21 @@ class _RowError(Exception):
 class Loader:
     """One load over one channel."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, progress: Progress) -> None:
-        """``progress`` is told a file's name, rows done and rows in all."""
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        *,
+        progress: Progress,
+        checker: grpc.aio.Channel | None = None,
+    ) -> None:
+        """``progress`` is told a file's name, rows done and rows in all.
+
+        ``checker`` is the channel of another person, who approves the rules; None: they wait.
+        """
         self._accounts = accounts_grpc.AccountServiceStub(channel)
         self._merchants = merchants_grpc.MerchantServiceStub(channel)
+        self._parameters = parameters_grpc.ParameterServiceStub(channel)
+        self._checker = None if checker is None else parameters_grpc.ParameterServiceStub(checker)
         self._progress = progress
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._report = Report()
@@ -108,8 +123,8 @@ class Loader:
             grpc.aio.AioRpcError: the server went away.
         """
         started_s = time.monotonic()
-        if (directory / "rules.toml").exists():
-            await self._load_rules(campus.read_rules(directory / "rules.toml"))
+        if (directory / RULES_FILE).exists():
+            await self._load_rules(campus.read_rules(directory / RULES_FILE))
         if (directory / "merchants.csv").exists():
             await self._load_merchants(campus.read_merchants(directory / "merchants.csv"))
         if (directory / "terminals.csv").exists():
@@ -121,18 +136,44 @@ class Loader:
     # -- files ------------------------------------------------------------------------------
 
     async def _load_rules(self, wanted: Mapping[str, Any]) -> None:
-        rules = await self._call(self._merchants.GetRules, merchants_pb.GetRulesRequest())
-        request = rules_request(wanted)
-        if not same_rules(request, rules.rules):
-            await self._act(self._merchants.SetRules, request)
-            self._report.rules_changed = True
-        meals = await self._call(
-            self._merchants.GetMealPeriods, merchants_pb.GetMealPeriodsRequest()
+        """Propose what the server has otherwise; what another change must precede comes again."""
+        there = await self._call(
+            self._parameters.ListParameters, parameters_pb.ListParametersRequest()
         )
-        periods = meals_request(wanted)
-        if not same_meals(periods, meals):
-            await self._act(self._merchants.SetMealPeriods, periods)
-            self._report.rules_changed = True
+        values = {parameter.key: parameter.value for parameter in there.parameters}
+        values["meals"] = there.meals
+        request = parameters_pb.ListProposalsRequest(state=parameters_pb.PROPOSAL_STATE_OPEN)
+        waiting = await self._all(
+            self._parameters.ListProposals, request, lambda page: page.proposals
+        )
+        proposed = {(proposal.key, proposal.value): proposal.proposal for proposal in waiting}
+        left = [pair for pair in wanted_values(wanted).items() if values.get(pair[0]) != pair[1]]
+        for last in (False, True):
+            tried, left = left, []
+            for key, value in tried:
+                if not await self._change(key, value, proposed.get((key, value), 0), last=last):
+                    left.append((key, value))
+
+    async def _change(self, key: str, value: str, proposal: int, *, last: bool) -> bool:
+        """Propose one value and have it approved; False: other changes must come first."""
+        try:
+            if not proposal:
+                request = parameters_pb.ProposeChangeRequest(key=key, value=value, reason=REASON)
+                proposal = (await self._act(self._parameters.ProposeChange, request)).proposal
+            if self._checker is None:
+                self._report.rules_waiting += 1
+                return True
+            approval = parameters_pb.ApproveChangeRequest(proposal=proposal, reason=REASON)
+            await self._act(self._checker.ApproveChange, approval)
+            self._report.rules_changed += 1
+        except grpc.aio.AioRpcError as error:
+            if not details(error).reason:
+                raise  # not about this value: the server is gone or broken
+            if details(error).reason == "PARAMETER_ORDER" and not last:
+                return False
+            source = Source(file=RULES_FILE, line=0)
+            self._fail(source, key, f"{error.details()} ({details(error).reason})")
+        return True
 
     async def _load_merchants(self, table: campus.Table[MerchantRow]) -> None:
         merchants: list[merchants_pb.Merchant] = await self._all(
@@ -141,19 +182,22 @@ class Loader:
             lambda page: page.merchants,
         )
         known = {merchant.merchant_id: merchant for merchant in merchants}
+        listed = await self._call(
+            self._parameters.ListCategories, parameters_pb.ListCategoriesRequest()
+        )
+        categories = {category.code: category.number for category in listed.categories}
 
         async def one(row: MerchantRow) -> Outcome:
-            try:
-                category = enum_number(merchants_pb.MerchantCategory.DESCRIPTOR, row.category)
-            except ValueError as error:
-                raise _RowError(f"类别: {error}") from error
+            category = categories.get(row.category)
+            if category is None:
+                raise _RowError(f"类别: {row.category!r} is none of {', '.join(categories)}")
             there = known.get(row.merchant_id)
             if there is not None:
                 return _compare(
                     {"名称": (there.name, row.name), "类别": (there.category, category)}
                 )
             request = merchants_pb.CreateMerchantRequest(merchant_id=row.merchant_id, name=row.name)
-            request.category = category  # type: ignore[assignment] # a number of the enum
+            request.category = category
             await self._act(self._merchants.CreateMerchant, request)
             return Outcome.CREATED
 

@@ -197,29 +197,10 @@ def meals(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Outpu
     print_table(tr("餐次 开始 结束", "meal start end").split(), rows)
 
 
-@app.command("rules", help=tr("限额规则: 查看或修改。", "Show the limit rules, or change some."))
-def rules(
-    day_limit: Annotated[str, typer.Option(help=tr("元。", "Yuan."))] = "",
-    meal_limit: Annotated[str, typer.Option(help=tr("元。", "Yuan."))] = "",
-    pin_tries: Annotated[int, typer.Option(min=0)] = 0,
-    address: AddressOption = DEFAULT_ADDRESS,
-    output: OutputOption = Output.TEXT,
-) -> None:
-    """Show the limit rules in force, or change some of them."""
-    changes: dict[str, Any] = {}
-    if day_limit:
-        changes["day_limit_fen"] = amount(day_limit)
-    if meal_limit:
-        changes["meal_limit_fen"] = amount(meal_limit)
-    if pin_tries:
-        changes["pin_tries"] = pin_tries
+@app.command("rules", help=tr("现行限额规则; 修改: param。", "Show the limit rules in force."))
+def rules(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT) -> None:
+    """Show the limit rules in force; ``campuscard param`` changes them."""
     with Services(address) as services:
-        if changes:
-            response = services.act(services.merchants.SetRules, pb.SetRulesRequest(**changes))
-            finish(
-                response, output, tr("规则已改, 下一区块生效", "Rules changed, from the next block")
-            )
-            return
         found = services.call(services.merchants.GetRules, pb.GetRulesRequest())
     if output is Output.JSON:
         print_json(plain(found.rules))

@@ -16,20 +16,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.documents import cards, counter, holders, staff
+from core.documents import access, cards, counter, holders, parameters, passwords, staff
 from core.documents.base import SYSTEM, By, Document, DocumentError, read_document
 from core.documents.counter import (
     AccountOpened,
     AccountStatusSet,
     HolderErased,
     LimitsSet,
-    MealsSet,
     MediumBound,
     MediumUnbound,
     MerchantSet,
-    PasswordReset,
-    PasswordSet,
-    RulesSet,
     SubsidyGranted,
     TerminalSet,
     ToppedUp,
@@ -37,7 +33,9 @@ from core.documents.counter import (
 from core.documents.holders import HoldersAdded, HoldersChanged, PhotosStored, RosterReceived
 
 KINDS: Final[dict[int, type[Document]]] = {
-    kind.KIND: kind for module in (counter, holders, cards, staff) for kind in module.DOCUMENTS
+    kind.KIND: kind
+    for module in (counter, holders, cards, passwords, staff, parameters, access)
+    for kind in module.DOCUMENTS
 }
 
 
@@ -69,19 +67,18 @@ __all__ = [
     "HoldersAdded",
     "HoldersChanged",
     "LimitsSet",
-    "MealsSet",
     "MediumBound",
     "MediumUnbound",
     "MerchantSet",
-    "PasswordReset",
-    "PasswordSet",
     "PhotosStored",
     "RosterReceived",
-    "RulesSet",
     "SubsidyGranted",
     "TerminalSet",
     "ToppedUp",
+    "access",
     "cards",
     "decode",
+    "parameters",
+    "passwords",
     "staff",
 ]

@@ -36,20 +36,6 @@ class LimitsSet(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PasswordSet(Document):
-    """The holder changed the transaction password."""
-
-    KIND: ClassVar[int] = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PasswordReset(Document):
-    """The counter gave back an initial transaction password."""
-
-    KIND: ClassVar[int] = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MediumBound(Document):
     """A medium was bound to an account."""
 
@@ -107,27 +93,10 @@ class TerminalSet(Document):
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MealsSet(Document):
-    """Meal periods were replaced; the record carries their minutes."""
-
-    KIND: ClassVar[int] = 18
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RulesSet(Document):
-    """Limit rules were changed; the record carries them."""
-
-    KIND: ClassVar[int] = 19
-
-
 DOCUMENTS: Final[tuple[type[Document], ...]] = (
     AccountOpened,
     AccountStatusSet,
     LimitsSet,
-    PasswordSet,
-    PasswordReset,
     MediumBound,
     MediumUnbound,
     ToppedUp,
@@ -135,6 +104,4 @@ DOCUMENTS: Final[tuple[type[Document], ...]] = (
     HolderErased,
     MerchantSet,
     TerminalSet,
-    MealsSet,
-    RulesSet,
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from core import losses, media
 from core.cards import PHYSICAL_CARD, TABLE, VOID, CardEvent
+from core.change_subjects import calendar_days
 from core.counter import Moment
 from core.losses import LossScope
 from core.permissions import Role
@@ -71,12 +72,13 @@ def moment_at(
     if event is not None and TABLE[event].operation:
         day = (now_us // 1_000_000 + offset) // 86_400
         override = cards.override_for(sql, account_number, TABLE[event].operation, day)
+    values = values_at(sql, now_us)
     return Moment(
         time_us=now_us,
         utc_offset_s=offset,
-        values=values_at(sql, now_us),
+        values=values,
         channel=channel,
-        calendar={},
+        calendar=calendar_days(values),
         override=override,
     )
 

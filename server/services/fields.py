@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from core import ids
@@ -78,6 +79,17 @@ def text(field: str, value: str, *, longest: int, shortest: int = 0) -> str:
 def reason(value: str, *, needed: bool = False) -> str:
     """Read why a person does something."""
     return text("reason", value, shortest=1 if needed else 0, longest=REASON_MAX)
+
+
+def date(field: str, value: str) -> dt.date:
+    """Read a day written as YYYY-MM-DD."""
+    try:
+        day = dt.date.fromisoformat(value)
+    except ValueError:
+        raise invalid(field, "a day as YYYY-MM-DD") from None
+    if day.isoformat() != value:
+        raise invalid(field, "a day as YYYY-MM-DD")
+    return day
 
 
 def uid(field: str, value: bytes) -> bytes:

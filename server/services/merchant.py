@@ -1,13 +1,13 @@
-"""MerchantService: merchants, terminals, meal periods and limit rules."""
+"""MerchantService: merchants and terminals; the meals and rules in force."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from campuscard.v1 import merchant_service_pb2 as pb
 from campuscard.v1 import merchant_service_pb2_grpc as pb_grpc
 from core import merchants
-from core.calendar import MealPeriod
+from core.categories import categories_of
 from core.merchants import WantedMerchant, WantedTerminal, check_etag, format_etag
 from core.money import AMOUNT_MAX
 from core.refusals import invalid, missing
@@ -32,20 +32,6 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
-RULE_FIELDS: Final = {
-    "day_limit_fen": "day_limit",
-    "meal_limit_fen": "meal_limit",
-    "day_ceiling_fen": "day_ceiling",
-    "meal_ceiling_fen": "meal_ceiling",
-    "hold_seconds": "hold_seconds",
-    "water_hold_seconds": "water_hold_seconds",
-    "late_capture_seconds": "late_capture_seconds",
-    "water_tap_fen": "water_tap",
-    "water_cap_fen": "water_cap",
-    "pin_tries": "pin_max",
-}
-"""Fields of SetRules and the rules they change."""
-
 
 class MerchantService(pb_grpc.MerchantServiceServicer):
     """Keeps merchants and terminals; the rules are in ``core/merchants.py``."""
@@ -60,11 +46,10 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         del context
         merchant_id = fields.short_name("merchant_id", request.merchant_id)
         name = fields.text("name", request.name, shortest=1, longest=64)
-        category = _category(request.category)
-        if category is None:
-            raise invalid("category", "a known category")
+        category: int = request.category
 
         async def decide(desk: Desk) -> Plan:
+            await _check_category(desk, category)
             known = await desk.read(lambda r: r.merchant(merchant_id))
             return merchants.create_merchant(
                 merchant_id,
@@ -94,7 +79,7 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         """List merchants; see the proto."""
         del context
         size = fields.page_size(request.page_size)
-        category = _category(request.category) or 0
+        category: int = request.category
         query = page_query(request)
         after = self._office.tokens.open(query, request.page_token)
         own = own_merchants()
@@ -126,13 +111,15 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         )
         wanted = WantedMerchant(
             name=name,
-            category=_category(request.category),
+            category=request.category or None,
             status=fields.optional_choice("status", request.status, ServiceStatus),
         )
 
         async def decide(desk: Desk) -> Plan:
             merchant = await _merchant(desk, merchant_id)
             check_etag(request.etag, changed_seq=merchant.changed_seq)
+            if wanted.category is not None:
+                await _check_category(desk, wanted.category)
             return merchants.update_merchant(merchant, wanted)
 
         return await self._office.act(request, decide, response=pb.UpdateMerchantResponse)
@@ -242,7 +229,7 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         """Read the meal periods; see the proto."""
         del request, context
         meals, version = await self._office.projector.look(
-            lambda r: (r.meals(), r.parameter_version("meals"))
+            lambda r: (r.meals(), r.parameter_version("meals")), after_seq=self._head()
         )
         periods = [
             pb.MealPeriod(name=m.name, start_minute=m.start_minute, end_minute=m.end_minute)
@@ -250,45 +237,16 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
         ]
         return pb.GetMealPeriodsResponse(periods=periods, version=version)
 
-    async def SetMealPeriods(
-        self, request: pb.SetMealPeriodsRequest, context: Context
-    ) -> pb.SetMealPeriodsResponse:
-        """Replace the meal periods; see the proto."""
-        del context
-        periods = tuple(
-            MealPeriod(
-                fields.text(f"periods[{index}].name", period.name, shortest=1, longest=16),
-                period.start_minute,
-                period.end_minute,
-            )
-            for index, period in enumerate(request.periods)
-        )
-
-        async def decide(_: Desk) -> Plan:
-            return merchants.set_meals(periods)
-
-        return await self._office.act(request, decide, response=pb.SetMealPeriodsResponse)
-
     async def GetRules(self, request: pb.GetRulesRequest, context: Context) -> pb.GetRulesResponse:
         """Read the limit rules; see the proto."""
         del request, context
-        rules = await self._office.projector.look(lambda r: r.rules())
+        rules = await self._office.projector.look(lambda r: r.rules(), after_seq=self._head())
         return pb.GetRulesResponse(rules=pb.Rules(**rules_fields(rules)))
 
-    async def SetRules(self, request: pb.SetRulesRequest, context: Context) -> pb.SetRulesResponse:
-        """Change limit rules; see the proto."""
-        del context
-        given = {descriptor.name: value for descriptor, value in request.ListFields()}
-        changes: dict[str, int] = {
-            rule: given[name] for name, rule in RULE_FIELDS.items() if name in given
-        }
-        if request.meal_scope:
-            changes["meal_scope"] = request.meal_scope - 1
-
-        async def decide(desk: Desk) -> Plan:
-            return merchants.set_rules(await desk.read(lambda r: r.rules()), changes)
-
-        return await self._office.act(request, decide, response=pb.SetRulesResponse)
+    def _head(self) -> int:
+        """What has taken effect by itself is no act: the registry must have seen it."""
+        head: int = self._office.engine.head()["acknowledged_seq"]
+        return head
 
 
 def merchant_message(merchant: MerchantFacts) -> pb.Merchant:
@@ -317,10 +275,10 @@ def terminal_message(terminal: TerminalFacts) -> pb.Terminal:
     )
 
 
-def _category(value: int) -> int | None:
-    if value not in pb.MerchantCategory.values():
-        raise invalid("category", "a known category")
-    return value or None
+async def _check_category(desk: Desk, number: int) -> None:
+    """Refuse a category that is not in force."""
+    if number not in categories_of(await desk.parameters()):
+        raise invalid("category", "a number of ListCategories")
 
 
 async def _merchant(desk: Desk, merchant_id: str) -> MerchantFacts:

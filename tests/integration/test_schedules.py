@@ -380,7 +380,9 @@ def test_the_registry_shows_what_waits_and_what_became_of_it(desk):
     desk.document_kind = NO_DOCUMENT
     number = desk.open_account()
     desk.act(status(number, AccountStatus.SUSPENDED), until_normal(number))
-    names = documents.MealsSet(names=("SUPPER",))
+    names = documents.parameters.ChangeApproved(
+        proposal=1, key="meals", value="SUPPER 16:40-18:20", effective_us=0, version=1
+    )
     supper = MealsBody((MealPeriod("SUPPER", 1_000, 1_100),)).pack()
     desk.act(
         Effect(EffectKind.MEALS, due_s=LATER_S, body=supper),

@@ -154,25 +154,6 @@ def test_limits_refused(wanted, pin, reason):
     refused(reason, accounts.set_limits, account(), wanted, rules=RULES, pin=pin)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
-        ("812123", "904617", ""),
-        ("812123", "812123", "WEAK_PASSWORD"),
-        ("812123", "710203", "WEAK_PASSWORD"),
-        ("812123", "888888", "WEAK_PASSWORD"),
-        ("81212", "904617", "FIELD_INVALID"),
-        ("812123", "９04617", "FIELD_INVALID"),
-    ],
-)
-def test_passwords_change(old, new, reason):
-    if reason:
-        refused(reason, accounts.set_password, account(), old=old, new=new)
-        return
-    plan = accounts.set_password(account(), old=old, new=new)
-    assert (plan.pin_account, plan.pin, plan.effects[0].pin) == (5, old, new)
-
-
 def test_top_ups_are_taken_until_the_account_is_closed():
     """Regulation 四.5: what was paid is credited, once per transaction of the channel."""
     for status in (AccountStatus.NORMAL, AccountStatus.SUSPENDED, AccountStatus.CLOSING):
@@ -213,13 +194,6 @@ def test_cards_are_taken_off_only_when_they_were_given_back():
             assert MediumBody.unpack(media.unbind(phone).effects[0].body).state == (
                 MediumState.UNBOUND
             )
-
-
-def test_rules_keep_their_ranges_and_ceilings():
-    plan = merchants.set_rules(RULES, {"day_limit": 15_000})
-    assert RulesBody.unpack(plan.effects[0].body).day_limit == 15_000
-    for changes in ({}, {"day_limit": -1}, {"pin_max": 0}, {"day_ceiling": 9_999}):
-        refused("FIELD_INVALID", merchants.set_rules, RULES, changes)
 
 
 def test_what_is_withdrawn_stays_so():

@@ -9,8 +9,6 @@ SAMPLES = [
     documents.AccountOpened(account_no="007", sealed=b"\x00\xff", medium_token=b""),
     documents.AccountStatusSet(previous=1, note="遗失未还"),
     documents.LimitsSet(),
-    documents.PasswordSet(),
-    documents.PasswordReset(),
     documents.MediumBound(medium_type=1, medium_token=b"\x04\xa1"),
     documents.MediumUnbound(),
     documents.ToppedUp(source=1, channel_txn_id="wx-1"),
@@ -18,8 +16,6 @@ SAMPLES = [
     documents.HolderErased(),
     documents.MerchantSet(merchant_id="M1", name="一食堂"),
     documents.TerminalSet(merchant_id="M1", place="一楼"),
-    documents.MealsSet(names=("LUNCH", "DINNER")),
-    documents.RulesSet(),
     documents.RosterReceived(
         sha256=bytes(32), file_name="2023级1班.xlsx", kind=1, class_name="", rows=45, refused=1
     ),
@@ -67,6 +63,13 @@ SAMPLES = [
     documents.cards.UseResumed(account=1, medium=1),
     documents.cards.HoursOverridden(account=1, operation="R-778", day=1),
     documents.cards.NoticeAcknowledged(account=1, notice=1),
+    documents.passwords.TransactionPasswordSet(account=1, sealed=b"\x01"),
+    documents.passwords.TransactionPasswordReset(account=1, sealed=b"\x01"),
+    documents.passwords.QueryPasswordSet(account=1, sealed=b"\x01"),
+    documents.passwords.QueryPasswordReset(account=1, sealed=b"\x01"),
+    documents.passwords.QueryPasswordFailed(account=1, fails=5, locked_until_us=9),
+    documents.passwords.HolderSignedIn(account=1, until_us=9),
+    documents.passwords.HolderSignedOut(account=1),
     documents.staff.StaffCreated(
         staff=1, name="admin", grants=("SEC_ADMIN",), secret_mac=b"\x07", secret_until_us=9
     ),
@@ -81,6 +84,14 @@ SAMPLES = [
     documents.staff.StaffEnabled(staff=2),
     documents.staff.StaffReset(staff=2, secret_mac=b"\x07", secret_until_us=9),
     documents.staff.StaffSessionsRevoked(staff=2, session="0a1b2c3d"),
+    documents.parameters.ChangeProposed(key="meals", value="LUNCH 10:00-14:30", effective_us=9),
+    documents.parameters.CancellationProposed(change=9),
+    documents.parameters.ChangeApproved(
+        proposal=9, key="category.7", value="GYM;健身;Gym;DAY", effective_us=0, version=1
+    ),
+    documents.parameters.CancellationApproved(proposal=9, change=7),
+    documents.parameters.ProposalRejected(proposal=9),
+    documents.parameters.ProposalWithdrawn(proposal=9),
 ]
 
 
@@ -100,7 +111,7 @@ def test_golden_bytes():
     assert SAMPLES[0].encode() == (
         b'{"account_no":"007","medium_token":"","medium_type":0,"sealed":"AP8=","v":1}'
     )
-    assert SAMPLES[12].encode() == b'{"names":["LUNCH","DINNER"],"v":1}'
+    assert documents.parameters.ProposalRejected(proposal=7).encode() == b'{"proposal":7,"v":1}'
     assert documents.MerchantSet(merchant_id="M", name="食").encode() == (
         '{"merchant_id":"M","name":"食","v":1}'.encode()
     )
@@ -111,8 +122,6 @@ def test_kind_numbers_are_durable():
         1: "AccountOpened",
         2: "AccountStatusSet",
         3: "LimitsSet",
-        4: "PasswordSet",
-        5: "PasswordReset",
         6: "MediumBound",
         8: "MediumUnbound",
         9: "ToppedUp",
@@ -120,8 +129,6 @@ def test_kind_numbers_are_durable():
         11: "HolderErased",
         16: "MerchantSet",
         17: "TerminalSet",
-        18: "MealsSet",
-        19: "RulesSet",
         32: "RosterReceived",
         33: "HoldersAdded",
         34: "HoldersChanged",
@@ -153,6 +160,13 @@ def test_kind_numbers_are_durable():
         72: "UseResumed",
         73: "HoursOverridden",
         74: "NoticeAcknowledged",
+        80: "TransactionPasswordSet",
+        81: "TransactionPasswordReset",
+        82: "QueryPasswordSet",
+        83: "QueryPasswordReset",
+        84: "QueryPasswordFailed",
+        85: "HolderSignedIn",
+        86: "HolderSignedOut",
         96: "StaffCreated",
         97: "StaffSignedIn",
         98: "StaffSignInFailed",
@@ -165,6 +179,12 @@ def test_kind_numbers_are_durable():
         105: "StaffEnabled",
         106: "StaffReset",
         107: "StaffSessionsRevoked",
+        112: "ChangeProposed",
+        113: "CancellationProposed",
+        114: "ChangeApproved",
+        115: "CancellationApproved",
+        116: "ProposalRejected",
+        117: "ProposalWithdrawn",
     }
 
 
@@ -185,7 +205,7 @@ def test_kind_numbers_are_durable():
         (7, b'{"event":"3","v":1}'),
         (7, b'{"event":true,"v":1}'),
         (6, json.dumps({"medium_type": 1, "medium_token": "?", "v": 1}).encode()),
-        (18, b'{"names":"LUNCH","v":1}'),
+        (116, b'{"proposal":"7","v":1}'),
     ],
 )
 def test_what_is_not_known_is_refused(kind, payload):

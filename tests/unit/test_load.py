@@ -17,6 +17,8 @@ from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import account_service_pb2_grpc as accounts_grpc
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
 from campuscard.v1 import merchant_service_pb2_grpc as merchants_grpc
+from campuscard.v1 import parameter_service_pb2 as parameters_pb
+from campuscard.v1 import parameter_service_pb2_grpc as parameters_grpc
 from clients.admin.demo import report_fields
 from clients.admin.load import Loader
 from clients.campus import FileFormatError
@@ -37,11 +39,15 @@ async def refuse(context, code, reason, *, retry_s=None):
     await context.abort_with_status(rpc_status.to_status(status))
 
 
-class Office(accounts_grpc.AccountServiceServicer, merchants_grpc.MerchantServiceServicer):
+class Office(
+    accounts_grpc.AccountServiceServicer,
+    merchants_grpc.MerchantServiceServicer,
+    parameters_grpc.ParameterServiceServicer,
+):
     def __init__(self):
         self.accounts, self.top_ups, self.merchants, self.terminals = {}, {}, {}, {}
-        self.rules = merchants_pb.Rules(version=1, day_limit_fen=1)
-        self.meals = merchants_pb.GetMealPeriodsResponse()
+        self.values = {"day_limit_fen": "1", "day_ceiling_fen": "70000", "meals": ""}
+        self.proposals = {}
         self.busy = 0
         self.acts = 0
 
@@ -104,23 +110,38 @@ class Office(accounts_grpc.AccountServiceServicer, merchants_grpc.MerchantServic
     async def ListTerminals(self, request, context):
         return merchants_pb.ListTerminalsResponse(terminals=self.terminals.values())
 
-    async def GetRules(self, request, context):
-        return merchants_pb.GetRulesResponse(rules=self.rules)
+    async def ListParameters(self, request, context):
+        shown = [
+            parameters_pb.Parameter(key=key, value=value)
+            for key, value in self.values.items()
+            if key != "meals"
+        ]
+        return parameters_pb.ListParametersResponse(parameters=shown, meals=self.values["meals"])
 
-    async def SetRules(self, request, context):
+    async def ListProposals(self, request, context):
+        shown = [
+            parameters_pb.Proposal(proposal=number, key=key, value=value)
+            for number, (key, value) in self.proposals.items()
+        ]
+        return parameters_pb.ListProposalsResponse(proposals=shown)
+
+    async def ListCategories(self, request, context):
+        names = ["CANTEEN", "UTILITY", "WATER", "BATH", "SHOP", "ACCESS"]
+        shown = [parameters_pb.Category(number=i, code=c) for i, c in enumerate(names, start=1)]
+        return parameters_pb.ListCategoriesResponse(categories=shown)
+
+    async def ProposeChange(self, request, context):
         await self.act(request, context)
-        for field, value in request.ListFields():
-            if field.name != "request_id":
-                setattr(self.rules, field.name, value)
-        return merchants_pb.SetRulesResponse()
+        if request.key == "day_ceiling_fen" and self.values["day_limit_fen"] == "1":
+            await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "PARAMETER_ORDER")
+        self.proposals[self.acts] = (request.key, request.value)
+        return parameters_pb.ProposeChangeResponse(proposal=self.acts)
 
-    async def GetMealPeriods(self, request, context):
-        return self.meals
-
-    async def SetMealPeriods(self, request, context):
+    async def ApproveChange(self, request, context):
         await self.act(request, context)
-        self.meals = merchants_pb.GetMealPeriodsResponse(periods=request.periods)
-        return merchants_pb.SetMealPeriodsResponse()
+        key, value = self.proposals.pop(request.proposal)
+        self.values[key] = value
+        return parameters_pb.ApproveChangeResponse()
 
 
 @pytest.fixture
@@ -129,6 +150,7 @@ async def office():
     server = grpc.aio.server()
     accounts_grpc.add_AccountServiceServicer_to_server(office, server)
     merchants_grpc.add_MerchantServiceServicer_to_server(office, server)
+    parameters_grpc.add_ParameterServiceServicer_to_server(office, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     office.address = f"127.0.0.1:{port}"
@@ -164,10 +186,15 @@ def keep(path, count):
     write(path, rows_of(path)[: count + 1])
 
 
-async def load(office, files):
+async def load(office, files, *, checked=True):
     seen = {}
     async with grpc.aio.insecure_channel(office.address) as channel:
-        report = await Loader(channel, progress=lambda *where: seen.update([where[:2]])).load(files)
+        loader = Loader(
+            channel,
+            progress=lambda *where: seen.update([where[:2]]),
+            checker=channel if checked else None,
+        )
+        report = await loader.load(files)
     return report, seen
 
 
@@ -184,19 +211,29 @@ async def test_everything_is_loaded_once(office, files):
     assert seen == {"merchants.csv": 40, "terminals.csv": 305, "roster.csv": 100, "staff.csv": 20}
     assert len(office.top_ups) == 120
     assert all(len(request.medium.token) == 7 for request in office.accounts.values())
-    assert office.rules.day_limit_fen == 10_000
-    assert [period.name for period in office.meals.periods][1] == "LUNCH"
+    assert office.values["day_limit_fen"] == "10000"
+    assert office.values["day_ceiling_fen"] == "50000", "after the limit, which had to come first"
+    assert "LUNCH 10:00-14:30" in office.values["meals"]
+    assert report.rules_changed == len(office.values)
     assert office.accounts["202371010101"].kind == accounts_pb.HOLDER_KIND_STUDENT
 
 
 async def test_loading_twice_changes_nothing(office, files):
     await load(office, files)
-    before = (dict(office.accounts), dict(office.top_ups), str(office.rules))
+    before = (dict(office.accounts), dict(office.top_ups), dict(office.values))
     report, _ = await load(office, files)
     assert report.failures == []
     assert {name for counts in report.counts().values() for name in counts} == {"unchanged"}
     assert not report.rules_changed
-    assert (office.accounts, office.top_ups, str(office.rules)) == before
+    assert (office.accounts, office.top_ups, office.values) == before
+
+
+async def test_rules_wait_where_nobody_approves(office, files):
+    first, _ = await load(office, files, checked=False)
+    again, _ = await load(office, files, checked=False)
+    assert (first.rules_changed, again.rules_changed) == (0, 0)
+    assert first.rules_waiting == again.rules_waiting == len(office.proposals)
+    assert [failure.reason for failure in first.failures] == ["parameter_order (PARAMETER_ORDER)"]
 
 
 async def test_a_load_cut_short_is_completed_by_the_next(office, files):
@@ -229,7 +266,7 @@ async def test_bad_rows_are_named_and_stop_nobody(office, files):
     assert found.pop(("roster.csv", 102)) == "also in line 2"
     assert found.pop(("terminals.csv", 307)) == "not_found (NOT_FOUND)"
     assert "maybe" in found.pop(("terminals.csv", 308))
-    assert "canteen" in found.pop(("merchants.csv", 42))
+    assert "CANTEEN" in found.pop(("merchants.csv", 42))
     # The cards of the two who could not even be read belong to nobody.
     assert set(found.values()) == {"学工号 is in no roster"}
     assert len(found) == 2

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.change_subjects import rules_value
 from core.parameter_kinds import Kind, format_hours, parse_hours
 from core.parameters import BY_KEY, PARAMETERS, Values
 from core.rows import RulesBody
@@ -25,7 +26,8 @@ def test_defaults_of_the_engine_are_the_same():
     rules = RulesBody()
     for parameter in PARAMETERS:
         if parameter.rules_field:
-            assert getattr(rules, parameter.rules_field) == parameter.default
+            value = rules_value(parameter, str(parameter.default))
+            assert getattr(rules, parameter.rules_field) == value
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.key)
