@@ -208,9 +208,12 @@ class Server:
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)
         self._serve_metrics(metrics, stack)
+        self._say_started(engine)
+
+    def _say_started(self, engine: Engine) -> None:
         head = engine.head()
         if head["test"]:
-            _log.warning("server_is_test", clock=settings.data.clock or "machine")
+            _log.warning("server_is_test", clock=self._settings.data.clock or "machine")
         _log.info(
             "server_started",
             address=self.address,

@@ -9,9 +9,11 @@ from campuscard.v1 import account_service_pb2_grpc as pb_grpc
 from core import accounts, documents, media
 from core.accounts import Money, NewAccount, WantedLimits
 from core.ids import initial_password
+from core.permissions import Role
 from core.ports import Person
 from core.refusals import invalid, missing
 from core.rows import LIMIT_DEFAULT, AccountStatus, MediumState
+from server.identity import acting
 from server.registry import AccountFilter
 from server.services import fields
 from server.services.account_messages import account_message, medium_message, wallets_message
@@ -237,7 +239,7 @@ class AccountService(pb_grpc.AccountServiceServicer):
         return await self._office.act(request, decide, response=pb.ResetTransactionPasswordResponse)
 
     async def TopUp(self, request: pb.TopUpRequest, context: Context) -> pb.TopUpResponse:
-        """Credit money of a channel; see the proto."""
+        """Credit money of a channel; see the proto. FINANCE sees no balance (六.2)."""
         del context
         account_no = fields.account_no(request.account_no)
         source = request.source
@@ -256,7 +258,10 @@ class AccountService(pb_grpc.AccountServiceServicer):
                 credited_seq=credited,
             )
 
-        return await self._office.act(request, decide, response=pb.TopUpResponse)
+        response = await self._office.act(request, decide, response=pb.TopUpResponse)
+        if acting().role == Role.FINANCE.name:
+            response.ClearField("online_fen")
+        return response
 
     async def GrantSubsidy(
         self, request: pb.GrantSubsidyRequest, context: Context

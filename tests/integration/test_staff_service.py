@@ -9,6 +9,7 @@ import sys
 import grpc
 import pytest
 
+from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
 from campuscard.v1 import ops_service_pb2 as ops_pb
 from campuscard.v1 import staff_service_pb2 as pb
@@ -361,6 +362,24 @@ def test_a_role_for_a_merchant_is_given_for_one_that_exists(campus):
     stub.GetMerchant(merchants_pb.GetMerchantRequest(merchant_id="OWN"), timeout=CALL_S)
     other = merchants_pb.GetMerchantRequest(merchant_id="OTHER")
     assert reason_of(stub.GetMerchant, other, timeout=CALL_S) == "FORBIDDEN"
+
+
+def test_finance_sees_no_balance(campus):
+    """Source: regulation 六.2."""
+    holder = campus.open_account(top_up_fen=1_000)
+    cashier = campus.member("cashier", "FINANCE")
+    accounts = cashier.stub("AccountService")
+    request = accounts_pb.TopUpRequest(
+        request_id=campus.request_id(),
+        account_no=holder.account_no,
+        source=accounts_pb.TOP_UP_SOURCE_CASH,
+        channel_txn_id="F-1",
+        amount_fen=500,
+    )
+    assert accounts.TopUp(request, timeout=CALL_S).online_fen == 0
+    assert holder.online_fen == 1_500
+    reading = accounts_pb.GetAccountRequest(account_no=holder.account_no)
+    assert reason_of(accounts.GetAccount, reading, timeout=CALL_S) == "FORBIDDEN"
 
 
 def test_an_answer_given_again_has_no_secret(campus):
