@@ -3,7 +3,7 @@
 The order is fixed and the first thing that is wrong decides: emergency, carrier, account, the
 holder's standing with the school, groups and their hours, the passage before.
 
-**Source:** regulation 二 (身份识别), 四.1, 四.2 (出入管控), 八.1; D19 (leave); the rules on face
+**Source:** regulation 二.1 (身份识别), 四.1a, 四.2 (出入管控), 八.1; D19 (leave); the rules on face
 recognition in force since 2025-06-01 (never the only way).
 """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from core import documents
 from core.cards import PHYSICAL_CARD
-from core.media import LIVE_MAX, live_count, medium_body
+from core.media import FACE, LIVE_MAX, live_count, medium_body
 from core.passwords import KnownNumbers, is_well_formed, weakness
 from core.plans import EffectKind, EffectPlan, Expect, Plan, Wallet
 from core.refusals import Refusal, invalid, taken
@@ -71,7 +71,7 @@ def open_account(new: NewAccount, *, known: AccountFacts | None, bound: MediumFa
         bound: the medium that is bound under this token already.
 
     Raises:
-        Refusal: ALREADY_EXISTS.
+        Refusal: ALREADY_EXISTS; FACE_ENROLMENT_REQUIRED for a face.
 
     **Source:** regulation 三.1, 四.3 (initial password), 五.1.
     """
@@ -79,6 +79,8 @@ def open_account(new: NewAccount, *, known: AccountFacts | None, bound: MediumFa
         raise taken("account")
     if bound is not None:
         raise taken("medium")
+    if new.medium_type == FACE:
+        raise Refusal("FACE_ENROLMENT_REQUIRED")
     body = AccountBody(status=AccountStatus.NORMAL, kind=new.kind, event=RowEvent.OPEN)
     effects = [
         EffectPlan(
@@ -348,13 +350,16 @@ def bind_medium(
         others: the account's media.
 
     Raises:
-        Refusal: FIELD_INVALID, ALREADY_EXISTS, MEDIA_FULL, ACCOUNT_CLOSED.
+        Refusal: FIELD_INVALID, ALREADY_EXISTS, MEDIA_FULL, ACCOUNT_CLOSED,
+            FACE_ENROLMENT_REQUIRED for a face.
 
     **Source:** regulation 四.1, 五.1 "不得转借他人或复制多张".
     """
     refuse_closed(account)
     if medium.medium_type == PHYSICAL_CARD:
         raise invalid("medium.type", "no card: cards are issued by CardOfficeService")
+    if medium.medium_type == FACE:
+        raise Refusal("FACE_ENROLMENT_REQUIRED")
     if bound is not None:
         raise taken("medium")
     if live_count(others) >= LIVE_MAX:

@@ -2,7 +2,7 @@
 
 Templates and pictures stay in the device. What is kept of its token is a keyed hash.
 
-**Source:** regulation 四.1; PIPL articles 28-31; the rules on face recognition in force since
+**Source:** regulation 四.1a; PIPL articles 28-31; the rules on face recognition in force since
 2025-06-01 (consent of its own, a guardian's under fourteen, another way beside it).
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from core.access import MediumType, has_other_carrier, medium_fault
 from core.accounts import refuse_closed
 from core.documents import access as documents
-from core.media import FIRST_STATES, LIVE_MAX, live_count, medium_body, medium_key, unbind
+from core.media import FIRST_STATES, LIVE_MAX, live_count, medium_body, medium_key, unbind_effect
 from core.plans import EffectKind, EffectPlan, Plan
 from core.refusals import Refusal, invalid, missing, taken
 from core.rows import MediumState, RowEvent
@@ -133,9 +133,8 @@ def withdraw(account: AccountFacts, media: tuple[MediumFacts, ...]) -> Plan:
     face = face_of(media)
     if face is None:
         raise missing("face")
-    return Plan(
-        document=documents.FaceWithdrawn(account=account.number), effects=unbind(face).effects
-    )
+    document = documents.FaceWithdrawn(account=account.number)
+    return Plan(document=document, effects=(unbind_effect(face),))
 
 
 def usable_phone(media: tuple[MediumFacts, ...], today: int) -> MediumFacts:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from core.card_facts import CardFacts
     from core.facts import MediumFacts
 
+FACE: Final = 4
+"""MediumType of a face: bound and taken off with a consent only (``core/faces.py``)."""
+
 KEY_TOKEN_BYTES: Final = 14
 """Bytes of a token that fit into a medium's key."""
 
@@ -93,24 +96,30 @@ def unbind(medium: MediumFacts) -> Plan:
     """Take a medium off its account; of cards only one that was given back, to encode it anew.
 
     Raises:
-        Refusal: STATE_TRANSITION.
+        Refusal: STATE_TRANSITION; FACE_ENROLMENT_REQUIRED for a face, which is withdrawn.
 
     **Source:** docs/reference/card-states.md: RETURNED until it is encoded anew.
     """
+    if medium.type == FACE:
+        raise Refusal("FACE_ENROLMENT_REQUIRED")
     card = medium.type == PHYSICAL_CARD
     if medium.state in {MediumState.VOID, MediumState.UNBOUND} or (
         card and medium.state is not MediumState.RETURNED
     ):
         marks = "+".join(["", *(flag.name or "" for flag in MediumFlag if flag in medium.flags)])
         raise Refusal("STATE_TRANSITION", state=medium.state.name + marks, wanted="UNBOUND")
-    effect = _effect(
+    return Plan(document=documents.MediumUnbound(), effects=(unbind_effect(medium),))
+
+
+def unbind_effect(medium: MediumFacts) -> EffectPlan:
+    """Return the effect that takes a medium off its account."""
+    return _effect(
         medium,
         MediumState.UNBOUND,
         flags=medium.flags,
         event=RowEvent.UNBIND,
         expires_day=medium.expires_day,
     )
-    return Plan(document=documents.MediumUnbound(), effects=(effect,))
 
 
 def live_count(media: tuple[MediumFacts, ...]) -> int:

@@ -4,7 +4,7 @@ base64url of version 1 B, account 4 B, medium 4 B, time of issue 4 B (seconds si
 life 1 B (seconds), nonce 8 B, MAC 16 B: HMAC-SHA256 over all before it under a key of the server's
 own. Whoever reads it learns two numbers and nothing about a person.
 
-**Source:** regulation 四.1 (一卡一码一脸); domain 4.1a.
+**Source:** regulation 四.1a (一卡一码一脸).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.registers import acts, cards, cases, holders, parameters, staff
+from server.registers import access, acts, cards, cases, holders, parameters, passes, staff
 from server.registers.base import Register
 
 REGISTERS: Final[tuple[Register, ...]] = (
@@ -14,5 +14,7 @@ REGISTERS: Final[tuple[Register, ...]] = (
     cards.REGISTER,
     cases.REGISTER,
     staff.REGISTER,
+    access.REGISTER,
+    passes.REGISTER,
 )
 """All of them, in the order their tables are made."""

@@ -134,14 +134,25 @@ class Office:
         )
         return await self._lane.decide(act)
 
+    def fingerprint(self, name: str, body: bytes) -> int:
+        """Return what two acts under one id are compared by; see ``server.office_lane``."""
+        return fingerprint(self._fingerprint_key, name, body)
+
     async def decide_together(
-        self, name: str, decide: Callable[[Desk], Awaitable[Sequence[tuple[bytes, bytes, Plan]]]]
+        self,
+        name: str,
+        decide: Callable[[Desk], Awaitable[Sequence[tuple[bytes, bytes, Plan]]]],
+        *,
+        by: By | None = None,
+        actor: int = 0,
     ) -> None:
-        """Have several acts of one file decided at once; see ``server.office_lane.Together``.
+        """Have several acts decided at once; see ``server.office_lane.Together``.
 
         Args:
             name: of what is asked for.
             decide: returns request id, compared body and plan of each.
+            by: who acts; None: the caller.
+            actor: the same as a number, with ``by``.
 
         Raises:
             Refusal: why not; CONFLICT: look again.
@@ -157,7 +168,12 @@ class Office:
                 for request_id, body, plan in await decide(desk)
             ]
 
-        together = Together(name=name, decide=parts, by=acting(), actor=caller().number)
+        together = Together(
+            name=name,
+            decide=parts,
+            by=acting() if by is None else by,
+            actor=caller().number if by is None else actor,
+        )
         await self._lane.decide_together(together)
 
     async def part(

@@ -251,8 +251,9 @@ def test_cards_are_not_bound_beside_the_card_office(campus, pos):
     assert pos.pay(phone, 1).reason == "CARD_UNKNOWN"
     assert pos.pay(bind(terminal_pb.MEDIUM_TYPE_MOBILE_NFC, b"phone"), 1).reason == "OK"
     for number in range(6):
-        bind(terminal_pb.MEDIUM_TYPE_FACE, b"face-%d" % number)
-    refused("MEDIA_FULL", bind, terminal_pb.MEDIUM_TYPE_FACE, b"face-6")
+        bind(terminal_pb.MEDIUM_TYPE_MOBILE_QR, b"phone-%d" % number)
+    refused("MEDIA_FULL", bind, terminal_pb.MEDIUM_TYPE_MOBILE_QR, b"phone-6")
+    refused("FACE_ENROLMENT_REQUIRED", bind, terminal_pb.MEDIUM_TYPE_FACE, b"face")
 
 
 @pytest.mark.clause("四.1a")

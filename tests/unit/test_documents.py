@@ -92,6 +92,47 @@ SAMPLES = [
     documents.parameters.CancellationApproved(proposal=9, change=7),
     documents.parameters.ProposalRejected(proposal=9),
     documents.parameters.ProposalWithdrawn(proposal=9),
+    documents.access.ZoneSet(
+        zone="D1",
+        name="一栋",
+        kind="DORMITORY",
+        terminals=(3,),
+        passback=3,
+        passback_minutes=10,
+        exits=0,
+    ),
+    documents.access.ZoneEmergencySet(zone="D1", mode=2, previous=1),
+    documents.access.GroupSet(
+        group="g",
+        name="全体",
+        zones=("D1",),
+        kinds=(1,),
+        class_names=("2023级1班",),
+        windows=(0, 360, 1380),
+        days=(19795,),
+        day_windows=(19795, 480, 720),
+    ),
+    documents.access.MembersPut(group="g", accounts=(7,)),
+    documents.access.MembersRemoved(group="g", accounts=(7,)),
+    documents.access.PassageDecided(
+        terminal=3,
+        zone="D1",
+        direction=1,
+        account=7,
+        medium=9,
+        medium_type=2,
+        granted=1,
+        reason=0,
+        nonce=b"12345678",
+        keep_days=90,
+    ),
+    documents.access.CarrierPresented(
+        terminal=3, account=7, medium=9, medium_type=2, nonce=b"12345678"
+    ),
+    documents.access.FaceEnrolled(
+        account=7, token=bytes(16), consent_us=1, text_version="2025-06", minor=1, guardian=b"\xff"
+    ),
+    documents.access.FaceWithdrawn(account=7),
 ]
 
 
@@ -185,6 +226,15 @@ def test_kind_numbers_are_durable():
         115: "CancellationApproved",
         116: "ProposalRejected",
         117: "ProposalWithdrawn",
+        128: "ZoneSet",
+        129: "ZoneEmergencySet",
+        130: "GroupSet",
+        131: "MembersPut",
+        132: "MembersRemoved",
+        133: "PassageDecided",
+        134: "CarrierPresented",
+        135: "FaceEnrolled",
+        136: "FaceWithdrawn",
     }
 
 
