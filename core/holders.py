@@ -60,6 +60,8 @@ STATUS_TRANSITIONS: Final[dict[HolderStatus, frozenset[HolderStatus]]] = {
 }
 """Statuses that may follow each one. Who left comes back as ENROLLED only: a mistake, or a return."""
 
+WEAK_MAX: Final = 256
+"""Forbidden numbers kept of one holder at most; a row has about forty."""
 REASON_MAX: Final = 200
 """Characters of a reason at most."""
 
@@ -141,8 +143,14 @@ def _weak(person: Person, kept: Person, *, new_numbers: bool, new_phone: bool) -
     if not kept.weak_hashes:
         return person.weak_hashes
     if new_numbers or new_phone:
-        return tuple(sorted({*person.weak_hashes, *kept.weak_hashes}))
+        return _united(person.weak_hashes, kept.weak_hashes)
     return kept.weak_hashes
+
+
+def _united(new: tuple[bytes, ...], old: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Put hashes together; beyond ``WEAK_MAX`` old ones go."""
+    kept = [text for text in old if text not in new][: max(0, WEAK_MAX - len(new))]
+    return tuple(sorted({*new, *kept}))
 
 
 def _merge_fault(
@@ -240,7 +248,7 @@ def changed(kept: Person, wanted: WantedChange, *, phone_hashes: tuple[bytes, ..
     """Return a person after a change; ``phone_hashes`` are of the new telephone number."""
     weak = kept.weak_hashes
     if phone_hashes:
-        weak = tuple(sorted({*weak, *phone_hashes}))
+        weak = _united(phone_hashes, weak)
     return Person(
         name=kept.name if wanted.name is None else wanted.name,
         class_name=kept.class_name if wanted.class_name is None else wanted.class_name,

@@ -86,6 +86,7 @@ class RosterMethods(CardMethods):
             incoming = Incoming[pb.ImportHoldersHeader](request_iterator)
             header = await incoming.header()
             request_id = fields.request_id(header.request_id)
+            name = file_name(header.file_name)
             wanted = await self._wanted(header)
             content = bytearray()
             async for piece in incoming.pieces(bytes_max=FILE_BYTES_MAX):
@@ -93,7 +94,7 @@ class RosterMethods(CardMethods):
             form = Form(
                 request_id=request_id,
                 sha256=hashlib.sha256(content).digest(),
-                file_name=file_name(header.file_name),
+                file_name=name,
                 dry_run=header.dry_run,
             )
             yield pb.ImportHoldersResponse(progress=pb.ImportProgress())

@@ -8,6 +8,7 @@ from core.facts import HolderFacts
 from core.holders import (
     LEFT,
     STATUS_TRANSITIONS,
+    WEAK_MAX,
     HolderKind,
     HolderStatus,
     NewHolder,
@@ -126,6 +127,15 @@ def test_a_change_keeps_what_it_does_not_name():
     assert (after.id_hash, after.query_tag) == (KEPT.id_hash, KEPT.query_tag)
     assert set(after.weak_hashes) == {b"1" * 8, b"2" * 8, b"3" * 8}
     assert changed(KEPT, WantedChange(name="李四"), phone_hashes=()).weak_hashes == KEPT.weak_hashes
+
+
+def test_forbidden_numbers_do_not_pile_up():
+    person = KEPT
+    for at in range(100):
+        hashes = tuple(b"%08d" % (at * 10 + digit) for digit in range(7))
+        person = changed(person, WantedChange(phone=str(at)), phone_hashes=hashes)
+        assert set(hashes) <= set(person.weak_hashes)
+    assert len(person.weak_hashes) == WEAK_MAX
 
 
 def test_the_same_row_changes_nothing():

@@ -25,6 +25,14 @@ def test_a_file_reads_back_and_is_kept_once(files, tmp_path):
     assert b"form" not in kept[0].read_bytes()
 
 
+def test_a_file_that_lost_its_end_is_written_again(files, tmp_path):
+    address = files.put(7, b"form")
+    (path,) = tmp_path.glob("files/*/*.sealed")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert files.put(7, b"form") == files.address(7, b"form") == address
+    assert files.get(7, address) == b"form"
+
+
 def test_another_holder_has_another_address_and_cannot_read_it(files):
     address = files.put(7, b"form")
     assert files.put(8, b"form") != address
