@@ -4,7 +4,7 @@ Every function decides one act from facts and returns a ``Plan`` or raises ``Ref
 here reads a clock or a file. What the engine must find unchanged is written into the effects'
 expectations, so that an act decided on old facts comes back as CONFLICT and is decided again.
 
-**Source:** regulation 三.1-三.5, 四.3, 四.5, 五.1, 八.1; domain state tables.
+**Source:** regulation 三.1-三.5, 四.3, 四.5, 五.1, 八.1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from core import documents
 from core.cards import PHYSICAL_CARD
 from core.media import FACE, LIVE_MAX, live_count, medium_body
-from core.passwords import KnownNumbers, is_well_formed, weakness
+from core.passwords import is_well_formed
 from core.plans import EffectKind, EffectPlan, Expect, Plan, Wallet
 from core.refusals import Refusal, invalid, taken
 from core.rows import LIMIT_DEFAULT, AccountBody, AccountStatus, MediumState, RowEvent
@@ -34,7 +34,7 @@ STATUS_TRANSITIONS: Final[dict[AccountStatus, frozenset[AccountStatus]]] = {
 """Statuses that may follow each one. CLOSED is for ever."""
 
 TOP_UP_SIDES: Final = {1: Wallet.CLEARING_WX, 2: Wallet.CASH, 3: Wallet.CLEARING_BANK}
-"""TopUpSource of the proto to the account it debits (domain entry types)."""
+"""TopUpSource of the proto to the account it debits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +183,7 @@ def set_limits(account: AccountFacts, wanted: WantedLimits, *, rules: RulesBody,
     Raises:
         Refusal: FIELD_INVALID, LIMIT_OVER_CEILING, PASSWORD_REFUSED, ACCOUNT_CLOSED.
 
-    **Source:** regulation 四.3 "系统默认".
+    **Source:** regulation 四.3f "系统默认".
     """
     refuse_closed(account)
     if wanted.day is None and wanted.meal is None:
@@ -229,53 +229,6 @@ def _effective(personal: int | None, default: int) -> int:
     return default if personal is None or personal == LIMIT_DEFAULT else personal
 
 
-def set_password(account: AccountFacts, *, old: str, new: str) -> Plan:
-    """Change the transaction password; the engine checks the old one and counts the try.
-
-    Raises:
-        Refusal: FIELD_INVALID, WEAK_PASSWORD with the rule broken, ACCOUNT_CLOSED.
-
-    **Source:** regulation 五.2.
-    """
-    refuse_closed(account)
-    for name, pin in (("old_pin", old), ("new_pin", new)):
-        if not is_well_formed(pin):
-            raise invalid(name, "six digits")
-    broken = weakness(new, KnownNumbers(account_no=account.account_no))
-    if new == old:
-        broken = "UNCHANGED"
-    if broken:
-        raise Refusal("WEAK_PASSWORD", rule=broken)
-    effect = EffectPlan(
-        kind=EffectKind.PIN_SET,
-        row=account.number,
-        event=RowEvent.PIN_SET,
-        expect=Expect.STATUS,
-        expect_status=account.status,
-        pin=new,
-    )
-    return Plan(
-        document=documents.PasswordSet(), effects=(effect,), pin_account=account.number, pin=old
-    )
-
-
-def reset_password(account: AccountFacts, *, initial: str) -> Plan:
-    """Give back an initial transaction password; unlocks it and asks for a change.
-
-    **Source:** regulation 四.3.
-    """
-    refuse_closed(account)
-    effect = EffectPlan(
-        kind=EffectKind.PIN_RESET,
-        row=account.number,
-        event=RowEvent.PIN_RESET,
-        expect=Expect.STATUS,
-        expect_status=account.status,
-        pin=initial,
-    )
-    return Plan(document=documents.PasswordReset(), effects=(effect,))
-
-
 def top_up(
     account: AccountFacts, *, source: int, channel_txn_id: str, amount_fen: int, credited_seq: int
 ) -> Plan:
@@ -317,7 +270,7 @@ def grant_subsidy(account: AccountFacts, *, amount_fen: int, label: str) -> Plan
     Raises:
         Refusal: ACCOUNT_CLOSED.
 
-    **Source:** domain entry types, SUBSIDY_GRANT.
+    **Source:** docs/reference/decisions.md, SUBSIDY.
     """
     refuse_closed(account)
     effect = EffectPlan(
@@ -353,7 +306,7 @@ def bind_medium(
         Refusal: FIELD_INVALID, ALREADY_EXISTS, MEDIA_FULL, ACCOUNT_CLOSED,
             FACE_ENROLMENT_REQUIRED for a face.
 
-    **Source:** regulation 四.1, 五.1 "不得转借他人或复制多张".
+    **Source:** regulation 四.1a, 五.1 "不得转借他人或复制多张".
     """
     refuse_closed(account)
     if medium.medium_type == PHYSICAL_CARD:

@@ -16,6 +16,7 @@ from core.ids import DEFAULT_PASSWORD
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
 LENGTH: Final = 6
 """Digits of a transaction password: what a terminal's keypad takes."""
@@ -38,28 +39,57 @@ def is_well_formed(password: str) -> bool:
     return len(password) == LENGTH and password.isascii() and password.isdigit()
 
 
-def weakness(password: str, known: KnownNumbers) -> str:
-    """Name the rule a transaction password breaks.
+def weakness(password: str, known: KnownNumbers, *, is_personal: Callable[[str], bool]) -> str:
+    """Name the rule of 五.2 a transaction password breaks.
 
     Args:
         password: six digits.
-        known: what is known of the holder at this moment.
+        known: what can be read of the holder at this moment.
+        is_personal: tells whether six digits are among those hashed at the import.
 
     Returns:
         Name of the first rule broken, in the order DEFAULT, REPEATED, SEQUENCE, PATTERN, ACCOUNT_NO,
-        PHONE, ID_NUMBER, BIRTH_DATE; empty when it is good.
+        PHONE, PERSONAL; empty when it is good.
+
+    **Source:** regulation 五.2; domain 5.2b.
     """
     rules = (
         ("DEFAULT", password == DEFAULT_PASSWORD),
         ("REPEATED", len(set(password)) == 1),
         ("SEQUENCE", _is_sequence(password)),
         ("PATTERN", password[:2] * 3 == password or password[:3] * 2 == password),
-        ("ACCOUNT_NO", password in known.account_no),
-        ("PHONE", password in known.phone),
-        ("ID_NUMBER", password in _id_endings(known.id_number)),
-        ("BIRTH_DATE", password in _date_numbers(known.birth_date)),
+        ("ACCOUNT_NO", password in _windows(known.account_no)),
+        ("PHONE", password in _windows(known.phone)),
+        ("PERSONAL", is_personal(password)),
     )
     return next((name for name, broken in rules if broken), "")
+
+
+def query_weakness(
+    password: str, known: KnownNumbers, *, is_personal: Callable[[str], bool]
+) -> str:
+    """Name the rule of 五.2 a query password breaks.
+
+    Of digits alone it is weak when all its six-digit windows are: a whole birthday, telephone
+    number or sequence. Otherwise it is weak as one repeated character or the account number.
+
+    Args:
+        password: 6 characters at least.
+        known: as for ``weakness``.
+        is_personal: as for ``weakness``.
+
+    Returns:
+        As ``weakness``: of digits alone, the rule of the first window.
+
+    **Source:** regulation 五.2; domain 4.4.
+    """
+    if password.isascii() and password.isdigit():
+        windows = [password[i : i + LENGTH] for i in range(len(password) - LENGTH + 1)]
+        broken = [weakness(window, known, is_personal=is_personal) for window in windows]
+        return broken[0] if broken and all(broken) else ""
+    if len(set(password)) == 1:
+        return "REPEATED"
+    return "ACCOUNT_NO" if password.casefold() == known.account_no.casefold() else ""
 
 
 def forbidden_numbers(known: KnownNumbers) -> set[str]:

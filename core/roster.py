@@ -241,24 +241,14 @@ class RosterCheck:
 
     def _row(self, line: int, values: dict[Column, str]) -> CheckedRow:
         account_no, name = values[Column.NUMBER], values[Column.NAME]
-        id_number = values.get(Column.ID, "")
-        phone = values.get(Column.PHONE, "")
-        key = self._wanted.key
-        password = initial_password(id_number, self._wanted.rule)
-        known = KnownNumbers(
+        person, password = derive_person(
             account_no=account_no,
-            phone=phone,
-            id_number=id_number if _is_id_card(id_number) else "",
-            birth_date=birth_date(id_number),
-        )
-        hashes = sorted(keyed_hash(key, account_no, text) for text in forbidden_numbers(known))
-        person = Person(
             name=name,
             class_name=values[Column.CLASS],
-            phone=phone,
-            id_hash=id_hash(key, id_number) if id_number else b"",
-            weak_hashes=tuple(hashes),
-            query_tag=query_tag(key, account_no, password),
+            phone=values.get(Column.PHONE, ""),
+            id_number=values.get(Column.ID, ""),
+            rule=self._wanted.rule,
+            key=self._wanted.key,
         )
         return CheckedRow(
             line=line,
@@ -282,6 +272,51 @@ class RosterCheck:
             return []
         heading = self._headings[Column.PHOTO]
         return [Fault("ROW_PHOTO_NAME" if given else "ROW_PHOTO_MISSING", heading)]
+
+
+def derive_person(
+    *,
+    account_no: str,
+    name: str,
+    class_name: str,
+    phone: str = "",
+    id_number: str,
+    rule: InitialPassword,
+    key: bytes,
+) -> tuple[Person, str]:
+    """Derive everything an ID number is needed for; then it is to be dropped.
+
+    Args:
+        account_no: as printed.
+        name: of the holder.
+        class_name: or department.
+        phone: digits; empty where not known.
+        id_number: checked, upper case; empty where there is none.
+        rule: initial password of an ID number ending in X.
+        key: 32 bytes, the server's own for passwords.
+
+    Returns:
+        The person with keyed hashes, and the initial password of both kinds.
+
+    **Source:** regulation 四.3, 五.2; D4.
+    """
+    password = initial_password(id_number, rule)
+    known = KnownNumbers(
+        account_no=account_no,
+        phone=phone,
+        id_number=id_number if _is_id_card(id_number) else "",
+        birth_date=birth_date(id_number),
+    )
+    hashes = sorted(keyed_hash(key, account_no, text) for text in forbidden_numbers(known))
+    person = Person(
+        name=name,
+        class_name=class_name,
+        phone=phone,
+        id_hash=id_hash(key, id_number) if id_number else b"",
+        weak_hashes=tuple(hashes),
+        query_tag=query_tag(key, account_no, password),
+    )
+    return person, password
 
 
 def shared_id(kind: HolderKind, account_no: str) -> Fault:

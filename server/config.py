@@ -25,8 +25,6 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from core.ids import InitialPassword
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -204,11 +202,6 @@ class OfficeSettings(_Section):
     queue: int = _setting(1_024, "Acts waiting for the office lane.", unit="acts", ge=1, le=65_536)
     workers: int = _setting(
         1, "Processes of low priority for rosters and photos.", unit="processes", ge=1, le=64
-    )
-    initial_password: InitialPassword = _setting(
-        InitialPassword.SKIP,
-        "Initial transaction password of an ID number that ends in X: SKIP the letter, read it as "
-        "ZERO, or FIXED 888888 for everybody.",
     )
 
 

@@ -57,6 +57,23 @@ NOBODY: Final = Principal(
 )
 """Whoever calls without a token: a terminal of this machine, until terminals have certificates."""
 
+
+def holder_actor(number: int) -> str:
+    """Return how the journal calls the holder of an account."""
+    return f"holder:{number}"
+
+
+def holder_principal(number: int) -> Principal:
+    """Return the holder of an account as a caller: their own account, by self-service."""
+    return Principal(
+        actor=holder_actor(number),
+        number=HOLDER_ACTOR | number,
+        roles=frozenset({Role.HOLDER}),
+        channel=Channel.SELF_SERVICE.value,
+        account_number=number,
+    )
+
+
 _caller: ContextVar[Principal] = ContextVar("campuscard_caller", default=NOBODY)
 _role: ContextVar[Role | None] = ContextVar("campuscard_role", default=None)
 

@@ -26,6 +26,8 @@ class By:
     ``actor`` is ``system``, ``staff:N``, ``holder:N`` (N the number of the account) or
     ``terminal:NAME``; never a person's name. ``reason`` is what the caller gave, at most
     200 characters, empty where none was asked for.
+
+    **Source:** regulation 八.3: who did it can be asked.
     """
 
     actor: str
@@ -56,6 +58,11 @@ class Document:
             values[field.name] = _written(getattr(self, field.name))
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return text.encode("utf-8")
+
+    def about(self) -> tuple[int, ...]:
+        """Return the numbers of accounts it names itself; others stand in its command's records."""
+        number: int = getattr(self, "account", 0)
+        return (number,) if number else ()
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:

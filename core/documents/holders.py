@@ -48,6 +48,10 @@ class HoldersChanged(Document):
     sealed: tuple[bytes, ...]
     statuses: tuple[int, ...]
 
+    def about(self) -> tuple[int, ...]:
+        """Return the holders' accounts."""
+        return self.numbers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotosStored(Document):
@@ -62,6 +66,10 @@ class PhotosStored(Document):
     widths: tuple[int, ...]
     heights: tuple[int, ...]
     sizes: tuple[int, ...]
+
+    def about(self) -> tuple[int, ...]:
+        """Return the holders' accounts."""
+        return self.numbers
 
 
 DOCUMENTS: Final[tuple[type[Document], ...]] = (

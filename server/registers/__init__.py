@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.registers import access, acts, cards, cases, holders, parameters, passes, staff
+from server.registers import (
+    access,
+    acts,
+    cards,
+    cases,
+    holders,
+    parameters,
+    passes,
+    passwords,
+    staff,
+)
 from server.registers.base import Register
 
 REGISTERS: Final[tuple[Register, ...]] = (
@@ -13,6 +23,7 @@ REGISTERS: Final[tuple[Register, ...]] = (
     parameters.REGISTER,
     cards.REGISTER,
     cases.REGISTER,
+    passwords.REGISTER,
     staff.REGISTER,
     access.REGISTER,
     passes.REGISTER,

@@ -1,6 +1,6 @@
 """Every act with who did it, as what, by which way and why: the audit trail for people.
 
-**Source:** regulation 六.3, 七.3; the journal's documents.
+**Source:** regulation 六.3a, 七.3, 七.5, 八.3; the journal's documents.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from server.registers.base import Register
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from server.registers.base import Command
 
@@ -22,7 +23,9 @@ CREATE TABLE acts (
     actor TEXT NOT NULL, role TEXT NOT NULL, channel TEXT NOT NULL, why TEXT NOT NULL
 );
 CREATE INDEX acts_by_actor ON acts (actor, seq);
-CREATE INDEX acts_by_account ON acts (account_number, seq) WHERE account_number;
+CREATE TABLE acts_about (
+    account_number INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (account_number, seq)
+) WITHOUT ROWID;
 """
 
 _ACT: Final = (
@@ -35,7 +38,11 @@ REGISTER: Final = Register(_SCHEMA, {})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActFacts:
-    """One act. ``reason`` is 0, or of the catalogue when it was refused in the journal."""
+    """One act.
+
+    ``account_number`` is the first account it was about, 0: none. ``reason`` is 0, or of the
+    catalogue when it was refused in the journal.
+    """
 
     seq: int
     time_us: int
@@ -48,10 +55,12 @@ class ActFacts:
     why: str
 
 
-def record_act(sql: sqlite3.Connection, command: Command) -> None:
-    """Keep an act."""
+def record_act(sql: sqlite3.Connection, command: Command, named: Iterable[int] = ()) -> None:
+    """Keep an act; ``named`` are numbers of accounts its document names."""
     record, by = command.record, command.by
-    account = next((effect.account for effect in command.effects if effect.account), 0)
+    about = dict.fromkeys(effect.account for effect in command.effects if effect.account)
+    about |= dict.fromkeys(named)
+    account = next(iter(about), 0)
     sql.execute(
         "INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -65,6 +74,9 @@ def record_act(sql: sqlite3.Connection, command: Command) -> None:
             by.channel,
             by.reason,
         ),
+    )
+    sql.executemany(
+        "INSERT INTO acts_about VALUES (?, ?)", [(number, record.seq) for number in about]
     )
 
 
@@ -89,7 +101,7 @@ def list_acts(
     for condition, value in (
         ("seq < ?", before_seq),
         ("actor = ?", actor),
-        ("account_number = ?", account_number),
+        ("seq IN (SELECT seq FROM acts_about WHERE account_number = ?)", account_number),
     ):
         if value:
             conditions.append(condition)

@@ -19,7 +19,7 @@ from core.merchants import format_etag
 from core.passwords import HASH_BYTES
 from core.ports import Person
 from core.rows import AccountStatus
-from server.registers import access, passes
+from server.registers import access, passes, passwords
 from server.registers.base import Register
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def forget(sql: sqlite3.Connection, number: int) -> None:
         (number,),
     )
     sql.execute("DELETE FROM holder_secrets WHERE number = ?", (number,))
+    passwords.forget(sql, number)
     access.forget_face(sql, number)
     passes.forget_passes(sql, number)
 

@@ -8,10 +8,11 @@ from campuscard.v1 import account_service_pb2 as pb
 from campuscard.v1 import account_service_pb2_grpc as pb_grpc
 from core import accounts, documents, media
 from core.accounts import Money, NewAccount, WantedLimits
-from core.ids import initial_password
+from core.ids import InitialPassword
+from core.password_changes import check_six_digits
 from core.permissions import Role
-from core.ports import Person
 from core.refusals import invalid, missing
+from core.roster import derive_person
 from core.rows import LIMIT_DEFAULT, AccountStatus, MediumState
 from server.identity import acting
 from server.registry import AccountFilter
@@ -29,15 +30,22 @@ if TYPE_CHECKING:
     from server.office_lane import Desk
     from server.registry import Registry
     from server.services.office import Office
+    from server.services.password_acts import PasswordActs
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class AccountService(pb_grpc.AccountServiceServicer):
-    """Opens and keeps accounts; the rules are in ``core/accounts.py`` and ``core/media.py``."""
+    """Opens and keeps accounts; the rules are in ``core/accounts.py`` and ``core/media.py``.
 
-    def __init__(self, office: Office) -> None:
+    Args:
+        office: decides the acts.
+        passwords: changes and resets passwords.
+    """
+
+    def __init__(self, office: Office, passwords: PasswordActs) -> None:
         self._office = office
+        self._passwords = passwords
         self._pages = TransactionPages(office)
 
     async def OpenAccount(
@@ -49,13 +57,9 @@ class AccountService(pb_grpc.AccountServiceServicer):
         kind = request.kind
         if kind not in pb.HolderKind.values() or kind == pb.HOLDER_KIND_UNSPECIFIED:
             raise invalid("kind", "a known kind of holder")
-        person = Person(
-            name=fields.text("name", request.name, shortest=1, longest=64),
-            class_name=fields.text("class_name", request.class_name, longest=64),
-        )
-        password = initial_password(
-            fields.id_number(request.id_number), self._office.initial_password
-        )
+        name = fields.text("name", request.name, shortest=1, longest=64)
+        class_name = fields.text("class_name", request.class_name, longest=64)
+        id_number = fields.id_number(request.id_number).strip().upper()
         medium_type, token = 0, b""
         if request.HasField("medium"):
             medium_type, token = fields.medium("medium", request.medium)
@@ -65,6 +69,15 @@ class AccountService(pb_grpc.AccountServiceServicer):
                 lambda r: (r.account(account_no), r.bound_medium(medium_type, token))
             )
             number = desk.next_row("account")
+            rule = (await desk.parameters()).text("initial_password_rule")
+            person, password = derive_person(
+                account_no=account_no,
+                name=name,
+                class_name=class_name,
+                id_number=id_number,
+                rule=InitialPassword(rule),
+                key=desk.keys.derive("passwords"),
+            )
             new = NewAccount(
                 number=number,
                 account_no=account_no,
@@ -198,8 +211,8 @@ class AccountService(pb_grpc.AccountServiceServicer):
         del context
         account_no = fields.account_no(request.account_no)
         wanted = WantedLimits(
-            day=_wanted_limit(request, "day_limit_fen", default=request.default_day_limit),
-            meal=_wanted_limit(request, "meal_limit_fen", default=request.default_meal_limit),
+            day=wanted_limit(request, "day_limit_fen", default=request.default_day_limit),
+            meal=wanted_limit(request, "meal_limit_fen", default=request.default_meal_limit),
         )
         pin = request.pin
 
@@ -216,27 +229,31 @@ class AccountService(pb_grpc.AccountServiceServicer):
         """Change the transaction password; see the proto."""
         del context
         account_no = fields.account_no(request.account_no)
-
-        async def decide(desk: Desk) -> Plan:
-            account = await _account(desk, account_no)
-            return accounts.set_password(account, old=request.old_pin, new=request.new_pin)
-
-        return await self._office.act(request, decide, response=pb.SetTransactionPasswordResponse)
+        for name in ("old_pin", "new_pin"):
+            check_six_digits(name, getattr(request, name))
+        return await self._passwords.change_transaction(
+            request,
+            account_no,
+            old=request.old_pin,
+            new=request.new_pin,
+            response=pb.SetTransactionPasswordResponse,
+        )
 
     async def ResetTransactionPassword(
         self, request: pb.ResetTransactionPasswordRequest, context: Context
     ) -> pb.ResetTransactionPasswordResponse:
         """Give back an initial transaction password; see the proto."""
         del context
-        account_no = fields.account_no(request.account_no)
-        password = initial_password(
-            fields.id_number(request.id_number), self._office.initial_password
+        return await self._passwords.reset_transaction(
+            request, response=pb.ResetTransactionPasswordResponse
         )
 
-        async def decide(desk: Desk) -> Plan:
-            return accounts.reset_password(await _account(desk, account_no), initial=password)
-
-        return await self._office.act(request, decide, response=pb.ResetTransactionPasswordResponse)
+    async def ResetQueryPassword(
+        self, request: pb.ResetQueryPasswordRequest, context: Context
+    ) -> pb.ResetQueryPasswordResponse:
+        """Give back an initial query password; see the proto."""
+        del context
+        return await self._passwords.reset_query(request, response=pb.ResetQueryPasswordResponse)
 
     async def TopUp(self, request: pb.TopUpRequest, context: Context) -> pb.TopUpResponse:
         """Credit money of a channel; see the proto. FINANCE sees no balance (六.2)."""
@@ -286,10 +303,17 @@ class AccountService(pb_grpc.AccountServiceServicer):
         account_no = fields.account_no(request.account_no)
         fields.text("reason", request.reason, longest=200)
 
-        async def decide(desk: Desk) -> Plan:
-            return accounts.erase_holder(await _account(desk, account_no))
+        number = 0
 
-        return await self._office.act(request, decide, response=pb.EraseHolderResponse)
+        async def decide(desk: Desk) -> Plan:
+            nonlocal number
+            account = await _account(desk, account_no)
+            number = account.number
+            return accounts.erase_holder(account)
+
+        response = await self._office.act(request, decide, response=pb.EraseHolderResponse)
+        self._passwords.end_sessions(number)
+        return response
 
     async def ListTransactions(
         self, request: pb.ListTransactionsRequest, context: Context
@@ -326,8 +350,15 @@ def _money(reply: AccountReply) -> Money:
     )
 
 
-def _wanted_limit(request: pb.SetPersonalLimitsRequest, name: str, *, default: bool) -> int | None:
-    given = request.HasField(name)  # type: ignore[arg-type] # one of two literal names
+def wanted_limit(request: Any, name: str, *, default: bool) -> int | None:
+    """Read one limit of a request; None: as it is, ``LIMIT_DEFAULT``: the system's.
+
+    Args:
+        request: with the optional field.
+        name: of the field.
+        default: the system's limit is asked for.
+    """
+    given = request.HasField(name)
     if given and default:
         raise invalid(name, "not together with the system's default")
     if default:

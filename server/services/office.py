@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from core.documents import By
-    from core.ids import InitialPassword
     from core.plans import Plan
     from core.ports import Clock, HolderKeys
     from ext.engine import AccountReply, Engine
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
 SECRET_FIELDS: Final = frozenset(
     {
         *("request_id", "pin", "old_pin", "new_pin", "id_number"),
-        *("password", "old_password", "new_password", "code"),
+        *("password", "old_password", "new_password", "confirm_password", "code"),
+        *("query_password", "transaction_password"),
     }
 )
 """Fields that are not part of the body two requests under one id are compared by."""
@@ -51,7 +51,6 @@ class Office:
         files: of holders: photos and papers.
         tokens: of pages.
         fingerprint_key: 32 bytes of this server's own.
-        initial_password: what an ID number ending in X becomes.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Office:
         files: SealedFiles,
         tokens: PageTokens,
         fingerprint_key: bytes,
-        initial_password: InitialPassword,
     ) -> None:
         self.engine = engine
         self.projector = projector
@@ -73,7 +71,6 @@ class Office:
         self.clock = clock
         self.files = files
         self.tokens = tokens
-        self.initial_password = initial_password
         self._lane = lane
         self._fingerprint_key = fingerprint_key
 

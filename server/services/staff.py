@@ -216,7 +216,7 @@ class StaffService(SignInMethods):
         more = len(found) > size
         last = found[size - 1][0].seq if more else 0
         return pb.ListActsResponse(
-            acts=[_act_message(act, printed) for act, printed in found[:size]],
+            acts=[act_message(act, printed) for act, printed in found[:size]],
             next_page_token=self._office.tokens.make(query, str(last)) if more else "",
         )
 
@@ -319,7 +319,8 @@ def _session_message(session: Session) -> pb.StaffSession:
     )
 
 
-def _act_message(act: ActFacts, account_no: str) -> pb.ActEntry:
+def act_message(act: ActFacts, account_no: str) -> pb.ActEntry:
+    """Write an act."""
     return pb.ActEntry(
         seq=act.seq,
         time_us=act.time_us,

@@ -47,7 +47,7 @@ def test_loopback_addresses(tmp_path, address):
         ('[server]\naddress = "127.0.0.1:65536"\n', "server.address"),
         ("[server]\nadress = 1\n", "server.adress"),
         ("[sever]\n", "sever"),
-        ('[office]\ninitial_password = "NONE"\n', "office.initial_password"),
+        ('[log]\nlevel = "loud"\n', "log.level"),
         ("[server\n", "campuscard.toml"),
     ],
 )

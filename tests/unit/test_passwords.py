@@ -9,6 +9,7 @@ from core.passwords import (
     is_well_formed,
     keyed_hash,
     query_tag,
+    query_weakness,
     weakness,
 )
 
@@ -18,6 +19,9 @@ KNOWN = KnownNumbers(
     id_number="44070320050812123X",
     birth_date=dt.date(2005, 8, 12),
 )
+
+READ = KnownNumbers(account_no=KNOWN.account_no, phone=KNOWN.phone)
+PERSONAL = forbidden_numbers(KnownNumbers(id_number=KNOWN.id_number, birth_date=KNOWN.birth_date))
 
 
 @pytest.mark.parametrize(
@@ -32,13 +36,13 @@ KNOWN = KnownNumbers(
         ("710203", "ACCOUNT_NO"),
         ("200571", "ACCOUNT_NO"),
         ("138001", "PHONE"),
-        ("812123", "ID_NUMBER"),
-        ("121230", "ID_NUMBER"),
-        ("050812", "BIRTH_DATE"),
-        ("200508", "BIRTH_DATE"),
-        ("120805", "BIRTH_DATE"),
-        ("081205", "BIRTH_DATE"),
-        ("082005", "BIRTH_DATE"),
+        ("812123", "PERSONAL"),
+        ("121230", "PERSONAL"),
+        ("050812", "PERSONAL"),
+        ("200508", "PERSONAL"),
+        ("120805", "PERSONAL"),
+        ("081205", "PERSONAL"),
+        ("082005", "PERSONAL"),
         ("050811", ""),
         ("904617", ""),
         ("123457", ""),
@@ -48,11 +52,37 @@ KNOWN = KnownNumbers(
 @pytest.mark.clause("五.2b")
 def test_weak_passwords(password, rule):
     """Regulation 五.2: "勿使用出生年月日、电话号码、学号等易被他人猜测到的数字"."""
-    assert weakness(password, KNOWN) == rule
+    assert weakness(password, READ, is_personal=PERSONAL.__contains__) == rule
+
+
+@pytest.mark.parametrize(
+    ("password", "rule"),
+    [
+        ("20050812", "PERSONAL"),
+        ("13800138000", "PHONE"),
+        ("200571020316", "ACCOUNT_NO"),
+        ("12345678", "SEQUENCE"),
+        ("11111111", "REPEATED"),
+        ("12121212", "PATTERN"),
+        ("~~~~~~~~", "REPEATED"),
+        ("904617", ""),
+        ("904617888888", ""),
+        ("lantern-42", ""),
+    ],
+)
+def test_weak_query_passwords(password, rule):
+    """Of digits alone a query password is weak as a whole: all its windows are."""
+    assert query_weakness(password, READ, is_personal=PERSONAL.__contains__) == rule
+
+
+def test_an_account_number_with_letters_is_no_query_password():
+    known = KnownNumbers(account_no="T12345678A")
+    assert query_weakness("t12345678a", known, is_personal=PERSONAL.__contains__) == "ACCOUNT_NO"
 
 
 def test_what_is_not_known_is_not_held_against_a_password():
-    assert not weakness("050812", KnownNumbers(account_no="200571020316"))
+    known = KnownNumbers(account_no="200571020316")
+    assert not weakness("050812", known, is_personal=lambda _: False)
 
 
 @pytest.mark.parametrize("bad", ["", "12345", "1234567", "１２３４５６", "12a456", " 12345"])

@@ -5,7 +5,7 @@ import pytest
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import terminal_service_pb2 as pb
 from core.refusals import Refusal
-from server.interceptors.limits import BUCKETS_MAX, TerminalRates
+from server.interceptors.limits import BUCKETS_MAX, TokenBuckets
 from server.logs import REDACTED, redact
 from server.services import fields
 from server.wire_peek import terminal_of
@@ -15,14 +15,14 @@ BY_KEY = "/campuscard.v1.TerminalService/GetTransaction"
 
 
 def test_a_burst_then_the_rate():
-    rates = TerminalRates(rate=1, burst=3)
+    rates = TokenBuckets(rate=1, burst=3)
     assert [rates.take(b"A") for _ in range(3)] == [0, 0, 0]
     assert 0 < rates.take(b"A") <= 1_000
     assert rates.take(b"B") == 0, "every terminal has its own"
 
 
 def test_the_number_of_buckets_is_bounded():
-    rates = TerminalRates(rate=1_000_000, burst=1)
+    rates = TokenBuckets(rate=1_000_000, burst=1)
     for number in range(BUCKETS_MAX + 10):
         rates.take(str(number).encode())
     assert len(rates._buckets) <= BUCKETS_MAX
