@@ -131,7 +131,7 @@ def medium_fault(medium: MediumFacts | None, today: int) -> str:
         medium: None: it is not known.
         today: local day.
 
-    **Source:** regulation 三.2, 三.3, 三.1, 八.1; docs/reference/decisions.md, check 3 and 4.
+    **Source:** regulation 三.2a, 三.2d, 三.3b, 三.1, 八.1; docs/reference/decisions.md, check 3 and 4.
     """
     if medium is None or medium.state in {MediumState.NONE, MediumState.UNBOUND}:
         return "CARD_UNKNOWN"

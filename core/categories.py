@@ -2,7 +2,7 @@
 
 New ones come by an approved change under the key ``category.N``; nothing in the code names them.
 
-**Source:** regulation 四.2 "餐饮、宿舍水电、直饮水、浴室及出入管控等 … 后续扩展"; 四.3.
+**Source:** regulation 四.2 "餐饮、宿舍水电、直饮水、浴室及出入管控等 … 后续扩展"; 四.3c-d.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What can be changed under dual control, by key: its values as text, and what the engine is told.
 
-**Source:** regulation 四.2, 四.3, 三.4(4), 六.3; docs/reference/parameters.md.
+**Source:** regulation 四.2, 四.3, 三.4(4), 六.3a; docs/reference/parameters.md.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _day_value(_: dt.date, text: str) -> str:
 def calendar_days(values: Values) -> CalendarDays:
     """Return the days with hours of their own that are in force.
 
-    **Source:** regulation 三.4(4), holidays; domain 3.4(4).
+    **Source:** regulation 三.4(4), holidays.
     """
     days: dict[dt.date, tuple[tuple[int, int], ...]] = {}
     for key, text in values.approved.items():

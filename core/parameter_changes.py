@@ -5,7 +5,7 @@ Everything that can be changed has a key and a value that is text: parameters, `
 wait for the moment. Each makes a new rule version, also of what only papers read, so that every
 decision names the version it was made under.
 
-**Source:** regulation 六.3 "不得私自更改系统参数"; domain 6.3; docs/adr/0008.
+**Source:** regulation 六.3a "不得私自更改系统参数", 九.2; docs/adr/0008.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def approve(
         Refusal: SELF_APPROVAL, also for one who holds both roles; PROPOSAL_STATE,
             PARAMETER_ORDER, CHANGE_IN_FORCE.
 
-    **Source:** regulation 六.3; invariant I14 (parameters in force have two approvers).
+    **Source:** regulation 六.3a: parameters in force have two approvers.
     """
     _refuse_closed(proposal)
     if approver == proposal.proposer:

@@ -4,7 +4,7 @@ The transaction password is the engine's: it keeps it, checks it and counts wron
 password is the registry's. Each has its own counter and its own lock. What passwords were is known
 by keyed hashes alone.
 
-**Source:** regulation 三.2, 四.3, 四.4, 五.2; domain 3.2c, 4.3a, 4.3b, 4.4, 5.2a, 5.2b.
+**Source:** regulation 三.2c, 四.3a-b, 四.4, 五.2a-b.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def judge_transaction(old: str, new: str, known: KnownPasswords, values: Values)
     Raises:
         Refusal: WEAK_PASSWORD, PASSWORD_UNCHANGED, PASSWORDS_EQUAL.
 
-    **Source:** regulation 五.2; domain 4.3a, 5.2b.
+    **Source:** regulation 四.3a, 五.2a-b.
     """
     rule = weakness(new, known.numbers, is_personal=known.is_personal)
     _refuse_weak(rule, values)
@@ -170,7 +170,7 @@ def judge_query(old: str, new: str, known: KnownPasswords, values: Values) -> st
     Raises:
         Refusal: FIELD_INVALID, WEAK_PASSWORD, PASSWORD_UNCHANGED, PASSWORDS_EQUAL.
 
-    **Source:** regulation 四.4, 五.2; domain 4.4; NIST SP 800-63B 5.1.1.2 (length, no composition).
+    **Source:** regulation 四.4, 五.2a-b; NIST SP 800-63B 5.1.1.2 (length, no composition).
     """
     if not is_query_form(new):
         raise invalid("new_password", f"1 to {QUERY_MAX} ASCII characters without spaces")
@@ -228,7 +228,7 @@ def initial_of(id_number: str, known: KnownPasswords, values: Values) -> str:
     Raises:
         Refusal: IDENTITY_MISMATCH.
 
-    **Source:** regulation 四.3, 五.5; D4.
+    **Source:** regulation 四.3b, 五.5; D4.
     """
     typed = id_number.strip().upper()
     if known.id_hash and not hmac.compare_digest(id_hash(known.key, typed), known.id_hash):
@@ -245,7 +245,7 @@ def set_transaction(account: AccountFacts, *, old: str, new: str, sealed: bytes)
         new: judged.
         sealed: what is kept of the new one.
 
-    **Source:** regulation 五.2.
+    **Source:** regulation 五.2a.
     """
     effect = _pin_effect(account, EffectKind.PIN_SET, RowEvent.PIN_SET, new)
     document = documents.TransactionPasswordSet(account=account.number, sealed=sealed)
@@ -255,7 +255,7 @@ def set_transaction(account: AccountFacts, *, old: str, new: str, sealed: bytes)
 def reset_transaction(account: AccountFacts, *, initial: str, sealed: bytes) -> Plan:
     """Give back an initial transaction password; unlocks it and asks for a change.
 
-    **Source:** regulation 四.3.
+    **Source:** regulation 四.3b.
     """
     effect = _pin_effect(account, EffectKind.PIN_RESET, RowEvent.PIN_RESET, initial)
     document = documents.TransactionPasswordReset(account=account.number, sealed=sealed)
@@ -274,7 +274,7 @@ def set_query(account: AccountFacts, *, sealed: bytes) -> Plan:
 def reset_query(account: AccountFacts, *, sealed: bytes) -> Plan:
     """Give back an initial query password; ends the lock and asks for a change.
 
-    **Source:** regulation 四.3, 三.2.
+    **Source:** regulation 四.3b, 三.2c.
     """
     document = documents.QueryPasswordReset(account=account.number, sealed=sealed)
     return Plan(document=document, effects=())
@@ -285,7 +285,7 @@ def fail_query(state: QueryState, *, now_us: int, values: Values) -> Plan:
 
     After the lock the count begins again.
 
-    **Source:** regulation 三.2; domain 3.2c.
+    **Source:** regulation 三.2c.
     """
     begun_again = state.locked_until_us and not state.locked_at(now_us)
     fails = 1 if begun_again else state.fails + 1

@@ -1,6 +1,6 @@
 """Which passwords are too easy to guess, and what is kept so that this can be told later.
 
-**Source:** regulation 五.2: no date of birth, telephone number, student number "等易被他人猜测到的数字".
+**Source:** regulation 五.2b: no date of birth, telephone number, student number "等易被他人猜测到的数字".
 The ID number and the date of birth are never stored: at the import the six-digit numbers in them
 are hashed under the server's key, and a new password is looked for among these hashes.
 """
@@ -40,7 +40,7 @@ def is_well_formed(password: str) -> bool:
 
 
 def weakness(password: str, known: KnownNumbers, *, is_personal: Callable[[str], bool]) -> str:
-    """Name the rule of 五.2 a transaction password breaks.
+    """Name the rule of 五.2b a transaction password breaks.
 
     Args:
         password: six digits.
@@ -51,7 +51,7 @@ def weakness(password: str, known: KnownNumbers, *, is_personal: Callable[[str],
         Name of the first rule broken, in the order DEFAULT, REPEATED, SEQUENCE, PATTERN, ACCOUNT_NO,
         PHONE, PERSONAL; empty when it is good.
 
-    **Source:** regulation 五.2; domain 5.2b.
+    **Source:** regulation 五.2b.
     """
     rules = (
         ("DEFAULT", password == DEFAULT_PASSWORD),
@@ -68,7 +68,7 @@ def weakness(password: str, known: KnownNumbers, *, is_personal: Callable[[str],
 def query_weakness(
     password: str, known: KnownNumbers, *, is_personal: Callable[[str], bool]
 ) -> str:
-    """Name the rule of 五.2 a query password breaks.
+    """Name the rule of 五.2b a query password breaks.
 
     Of digits alone it is weak when all its six-digit windows are: a whole birthday, telephone
     number or sequence. Otherwise it is weak as one repeated character or the account number.
@@ -81,7 +81,7 @@ def query_weakness(
     Returns:
         As ``weakness``: of digits alone, the rule of the first window.
 
-    **Source:** regulation 五.2; domain 4.4.
+    **Source:** regulation 四.4, 五.2b.
     """
     if password.isascii() and password.isdigit():
         windows = [password[i : i + LENGTH] for i in range(len(password) - LENGTH + 1)]
@@ -98,7 +98,7 @@ def forbidden_numbers(known: KnownNumbers) -> set[str]:
     Windows of the account number and the telephone number, endings of the ID number, ways of
     writing the date of birth. What is weak for everybody is not among them; see ``weakness``.
 
-    **Source:** regulation 五.2.
+    **Source:** regulation 五.2b.
     """
     return (
         _windows(known.account_no)
@@ -130,7 +130,7 @@ def query_tag(key: bytes, account_no: str, password: str) -> bytes:
         account_no: of the holder.
         password: the initial query password.
 
-    **Source:** regulation 四.3.
+    **Source:** regulation 四.3a.
     """
     return _mac(key, b"query", account_no, password, size=16)
 

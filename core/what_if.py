@@ -5,7 +5,7 @@ that the same people ask for the same: who would newly be asked for the password
 asked and walked away would walk away again, and a payment that newly passes is covered. Counters are
 carried along, so that a payment that newly fails or passes counts for those after it.
 
-**Source:** regulation 四.3, 四.6, 六.3; docs/reference/decisions.md checks 8 to 11.
+**Source:** regulation 四.3c-d, 四.6, 六.3a; docs/reference/decisions.md checks 8 to 11.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Zones and groups: what staff sets up for gates, decided.
 
-**Source:** regulation 四.2 (出入管控, 后续扩展: kinds of zones are names, not code); 六.3 (who changed
+**Source:** regulation 四.2 (出入管控, 后续扩展: kinds of zones are names, not code); 六.3a (who changed
 what stands in the journal).
 """
 

@@ -5,7 +5,7 @@ later password may have, then what the password is checked by: of a query passwo
 hash, or the 16 bytes of ``core.passwords.query_tag`` while it is an initial one; of a transaction
 password nothing, the engine keeps it.
 
-**Source:** regulation 四.3; the design's trust catalogue: a stolen journal gives no password.
+**Source:** regulation 四.3a, 七.2: a stolen journal gives no password.
 """
 
 from __future__ import annotations

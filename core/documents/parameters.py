@@ -3,7 +3,7 @@
 A key is a parameter's name, ``meals``, ``category.N`` or ``day.YYYY-MM-DD``; ``value`` is the text
 people read, in its one canonical form. ``proposal`` is the seq of the document that proposed.
 
-**Source:** regulation 六.3.
+**Source:** regulation 六.3a.
 """
 
 from __future__ import annotations

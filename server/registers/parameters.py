@@ -1,6 +1,6 @@
 """Changes under dual control in the registry: proposals, approved versions, what is in force.
 
-**Source:** regulation 六.3; docs/reference/documents.md.
+**Source:** regulation 六.3a, 九.2; docs/reference/documents.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Everything that tells something of a password stays sealed under the holder's key, here as in the
 journal, and goes with the holder.
 
-**Source:** regulation 三.2, 四.3, 四.4, 五.2; docs/reference/documents.md kinds 80 to 95.
+**Source:** regulation 三.2c, 四.3a, 四.4, 五.2a; docs/reference/documents.md kinds 80 to 95.
 """
 
 from __future__ import annotations

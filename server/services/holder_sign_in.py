@@ -4,7 +4,7 @@ One account's tries are looked at one after the other, and a wrong one is counte
 it is answered: guesses in parallel, and a restart, give no more of them than the table of parameters
 says. An account that does not exist costs the same work and the same time.
 
-**Source:** regulation 三.2, 四.3, 四.4; domain 3.2c; the design's trust catalogue.
+**Source:** regulation 三.2c, 四.3a, 四.4, 七.3.
 """
 
 from __future__ import annotations

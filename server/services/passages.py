@@ -5,7 +5,7 @@ commit as payments do. A group is decided in order from one look; what an earlie
 used up or entered counts for the later ones. Loss reports go through the same lane: a passage stands
 either before a loss or after it.
 
-**Source:** regulation 二.1, 三.2, 四.2.
+**Source:** regulation 二.1, 三.2a, 四.2.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_unloss_is_at_the_counter_in_its_hours_with_the_card(scene, desk):
 
 @pytest.mark.clause("八.1")
 def test_a_frozen_card_is_resumed_before_its_loss_is_taken_back(scene, desk):
-    """Domain d.2: FROZEN is not LOST; both may be set."""
+    """FROZEN is not LOST; both may be set."""
     scene.campus.set_time("2024-03-15 14:30:00")
     scene.a.lose()
     desk("Suspend", medium=scene.a.medium, reason="复核")
@@ -148,7 +148,7 @@ def test_pick_up_ends_with_the_hour(scene, desk):
 
 @pytest.mark.clause("三.3a", "三.4(2)")
 def test_an_unloss_cancels_the_case_and_the_fee_is_paid_back_once(scene, desk):
-    """Domain D8: found again after the fee was paid, before the card was made."""
+    """D8: found again after the fee was paid, before the card was made."""
     scene.a.lose()
     case_no = desk.ready_case(A, "R-2")
     scene.campus.set_time("2024-03-13 14:30")
@@ -162,7 +162,7 @@ def test_an_unloss_cancels_the_case_and_the_fee_is_paid_back_once(scene, desk):
 
 
 def test_a_card_that_cannot_be_encoded_burns_its_number(scene, desk):
-    """Domain d.3 FAILED: the case stays READY, the old card lost."""
+    """FAIL_MAKE: the case stays READY, the old card lost."""
     scene.a.lose()
     scene.campus.set_time("2024-03-13 14:30")
     case_no = desk.ready_case(A, "R-3")

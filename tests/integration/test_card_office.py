@@ -109,7 +109,7 @@ def test_a_loss_may_be_reported_before_the_card_arrives(campus, desk, pos):
 
 @pytest.mark.clause("三.2d", "四.1a")
 def test_a_loss_of_everything_and_of_one_phone(campus, desk, pos):
-    """Domain D17: by default the card only; all media where it is asked for."""
+    """D17: by default the card only; all media where it is asked for."""
     holder = campus.open_account(top_up_fen=1_000)
     phone = bind(campus, holder, terminal_pb.MEDIUM_TYPE_MOBILE_QR, b"phone-1")
     watch = bind(campus, holder, terminal_pb.MEDIUM_TYPE_MOBILE_NFC, b"watch-1")
@@ -229,7 +229,7 @@ def test_expiry_and_renewal(campus, desk, pos):
 
 @pytest.mark.clause("三.5(1)")
 def test_a_returned_card_is_encoded_anew(campus, desk, pos):
-    """Domain d.2: RETURNED until it is re-encoded."""
+    """RETURNED until it is re-encoded."""
     first, second = campus.open_account(), campus.open_account(card=False, top_up_fen=10)
     card = first.medium.token
     desk.refused("CARD_MISMATCH", "ReturnCard", account_no=second.account_no, uid=card)

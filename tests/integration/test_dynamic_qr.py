@@ -71,7 +71,7 @@ def test_from_the_phone_to_the_gate_and_the_till(campus, gates, pos, holder):
 
 
 def test_a_lost_card_leaves_the_phone_and_a_lost_everything_does_not(campus, gates, pos, holder):
-    """Domain 3.2d: by default the card only."""
+    """Regulation 三.2d: by default the card only."""
     ask = issue(campus, holder)
     gates.phone(holder)
     holder.lose()

@@ -1,4 +1,4 @@
-"""The decision at a gate: every state with its reason, in order (domain 2, 4.1, 4.2, D19)."""
+"""The decision at a gate: every state with its reason, in order. Regulation 二.1, 四.1a, 四.2; D19."""
 
 import itertools
 from dataclasses import replace

@@ -183,7 +183,7 @@ def test_phones_are_bound_and_cards_are_issued():
 
 
 def test_cards_are_taken_off_only_when_they_were_given_back():
-    """Domain d.2: RETURNED until it is encoded anew; phones and faces at any time."""
+    """RETURNED until it is encoded anew; phones and faces at any time."""
     for state in MediumState:
         card, phone = medium(state), medium(state, type=2)
         if state is MediumState.RETURNED:

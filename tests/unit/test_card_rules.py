@@ -156,7 +156,7 @@ def test_days_of_the_calendar_have_hours_of_their_own():
 
 
 def test_what_is_bound_to_hours_is_a_parameter():
-    """Domain D9: unloss, card making and pick-up; others by choice."""
+    """D9: unloss, card making and pick-up; others by choice."""
     late = "2024-03-15 17:00:00"
     for event in (CardEvent.UNLOSS, CardEvent.REPLACE, CardEvent.PICK_UP):
         assert refused("OUTSIDE_SERVICE_HOURS", admit, event, moment(late))["opens"] == (
@@ -215,7 +215,7 @@ def test_unloss_ends_with_the_new_card():
 
 
 def test_a_replacement_waits_where_a_parameter_says_so():
-    """Domain D10."""
+    """D10 of docs/regulation.md."""
     make = {"uid": b"new1", "card_no": 2, "bound": None}
     old = carrier(flags=1)
     waits = moment(replace_wait_hours=30)
@@ -236,7 +236,7 @@ def test_a_replacement_waits_where_a_parameter_says_so():
 
 
 def test_the_old_card_dies_when_the_new_is_made_or_picked_up():
-    """Domain D7."""
+    """D7 of docs/regulation.md."""
     make = {"uid": b"new1", "card_no": 2, "bound": None}
     plan = replacement.make_card(case(), carrier(flags=1), moment=moment(), **make)
     kinds = [effect.kind for effect in plan.effects]
@@ -255,7 +255,7 @@ def test_the_old_card_dies_when_the_new_is_made_or_picked_up():
 
 
 def test_a_fault_of_the_maker_may_be_free():
-    """Domain D14."""
+    """D14 of docs/regulation.md."""
     opened = {"case_no": 1, "earlier": None, "faulty": True}
     old = carrier(flags=1)
     plan = replacement.open_case(account(), old, moment=moment(), **opened)
@@ -347,7 +347,7 @@ def test_cards_are_not_issued_for_closed_accounts():
 
 
 def test_clearance_names_every_blocker():
-    """Regulation 三.5(3); domain D12: a balance does not block."""
+    """Regulation 三.5(3), D12: a balance does not block."""
     asked = {"left_us": 0, "wait_days": 3}
     found = clearance.clearance(has_card=True, online_fen=-300, **asked)
     assert found.reasons == ("CARD_NOT_RETURNED", "DEBT")

@@ -86,7 +86,7 @@ def reason_of(judge, *arguments):
     ],
 )
 def test_a_first_change_of_the_transaction_password(new, reason, rule):
-    """Domain scenario 17."""
+    """Regulation 五.2b."""
     assert reason_of(rules.judge_transaction, INITIAL, new, known(), ENFORCE) == (reason, rule)
 
 
@@ -184,7 +184,7 @@ def test_plans():
 
 
 def test_wrong_tries_are_counted_and_lock():
-    """Domain 3.2c: five wrong ones lock self-service for a day, then the count begins again."""
+    """Regulation 三.2c: five wrong ones lock self-service for a day, then the count begins again."""
     state = QueryState(
         number=5,
         account_no=ACCOUNT_NO,
