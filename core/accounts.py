@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 STATUS_TRANSITIONS: Final[dict[AccountStatus, frozenset[AccountStatus]]] = {
     AccountStatus.NONE: frozenset(),
-    AccountStatus.NORMAL: frozenset({AccountStatus.SUSPENDED, AccountStatus.CLOSING}),
-    AccountStatus.SUSPENDED: frozenset({AccountStatus.NORMAL, AccountStatus.CLOSING}),
+    AccountStatus.NORMAL: frozenset({AccountStatus.CLOSING}),
+    AccountStatus.SUSPENDED: frozenset(),
     AccountStatus.CLOSING: frozenset({AccountStatus.NORMAL, AccountStatus.CLOSED}),
     AccountStatus.CLOSED: frozenset(),
 }
-"""Statuses that may follow each one. CLOSED is for ever."""
+"""Statuses that may follow each one. CLOSED is for ever; a suspension is a sanction, and begins and
+ends by ``core/sanctions.py`` only."""
 
 TOP_UP_SIDES: Final = {1: Wallet.CLEARING_WX, 2: Wallet.CASH, 3: Wallet.CLEARING_BANK}
 """TopUpSource of the proto to the account it debits."""

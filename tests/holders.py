@@ -73,6 +73,18 @@ class Holder:
         )
         return self.campus.accounts.SetAccountStatus(request, timeout=CALL_S)
 
+    def suspend(self):
+        request = cards_pb.SuspendRequest(
+            request_id=self.campus.request_id(), account_no=self.account_no, reason=REASON
+        )
+        return self.campus.cards.Suspend(request, timeout=CALL_S)
+
+    def resume(self):
+        request = cards_pb.ResumeRequest(
+            request_id=self.campus.request_id(), account_no=self.account_no, reason=REASON
+        )
+        return self.campus.cards.Resume(request, timeout=CALL_S)
+
     def set_password(self, old, new):
         request = accounts_pb.SetTransactionPasswordRequest(
             request_id=self.campus.request_id(),

@@ -192,17 +192,23 @@ def unbind(
     finish(response, output, tr(f"已解绑 {uid}", f"Unbound {uid}"))
 
 
-@app.command("status", help=tr("账户状态。", "Change an account's status."))
+@app.command(
+    "status",
+    help=tr(
+        "销户: closing, closed; 撤回: normal。",
+        "Close an account: closing, closed; take it back: normal.",
+    ),
+)
 def set_status(
     account: AccountArgument,
-    status: Annotated[str, typer.Argument(help="normal, suspended, closing, closed.")],
+    status: Annotated[str, typer.Argument(help="closing, closed, normal.")],
     note: Annotated[
         str, typer.Option(help=tr("原因, 勿写个人信息。", "Why; no personal data."))
     ] = "",
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Change an account's status."""
+    """Close an account, or take the beginning of it back."""
     request = pb.SetAccountStatusRequest(
         account_no=account,
         status=choice(pb.AccountStatus, status, "STATUS"),  # type: ignore[arg-type] # checked there
@@ -292,6 +298,23 @@ def reset_password(
     with Services(address) as services:
         response = services.act(services.accounts.ResetTransactionPassword, request)
     finish(response, output, tr("密码已重置", "Password reset"))
+
+
+@app.command(
+    "reset-query-password",
+    help=tr("重置查询密码, 解除自助服务锁定。", "Query password back to the initial one."),
+)
+def reset_query_password(
+    account: AccountArgument,
+    id_number: Annotated[str, typer.Option(help=tr("身份证号, 不保存。", "Not kept."))] = "",
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Give back the initial query password; ends the lock of self-service and all sessions."""
+    request = pb.ResetQueryPasswordRequest(account_no=account, id_number=id_number)
+    with Services(address) as services:
+        response = services.act(services.accounts.ResetQueryPassword, request)
+    finish(response, output, tr("查询密码已重置", "Query password reset"))
 
 
 @app.command("topup", help=tr("充值。", "Credit money that came in."))

@@ -34,6 +34,7 @@ def put(gates, group_id, *holders, remove=False):
     return gates(method, group_id=group_id, account_nos=numbers)
 
 
+@pytest.mark.clause("二.1", "四.2")
 def test_a_passage_and_its_answer_again(campus, gates):
     gates.zone("HALL", "HALL-1")
     gates.group("hall", "HALL", kinds=["STUDENT"])
@@ -83,6 +84,7 @@ def test_what_a_gate_cannot_send(campus, gates):
         assert refused("NOT_FOUND", gates.send, request)["what"] == "gate"
 
 
+@pytest.mark.clause("四.2")
 def test_hours_of_a_dormitory(campus, gates):
     """Over midnight, on exception days, by the campus's clock."""
     gates.zone("D1", "D1-IN", check_exits=False)
@@ -157,7 +159,7 @@ def test_a_holder_on_leave_stays_out(campus, gates):
     assert reason(gates.check("LEAVE-1", holder.medium)) == "+OK"
     set_status("GRADUATED")
     assert reason(gates.check("LEAVE-1", holder.medium)) == "HOLDER_LEFT"
-    holder.set_status("SUSPENDED")
+    holder.suspend()
     assert reason(gates.check("LEAVE-1", holder.medium)) == "ACCOUNT_SUSPENDED"
 
 
@@ -197,6 +199,7 @@ def test_a_second_entry_at_the_same_moment(campus, gates):
     assert reasons == ["OK"] + ["PASSBACK"] * 7
 
 
+@pytest.mark.clause("八.3")
 def test_emergencies_are_acts_with_a_reason(campus, gates):
     gates.zone("FIRE", "FIRE-1")
     holder = campus.open_account()
@@ -262,6 +265,7 @@ def test_pages_of_passes(campus, gates):
     refused("NOT_FOUND", gates, "ListPasses", account_no="NOBODY")
 
 
+@pytest.mark.clause("四.1a")
 def test_a_face_with_its_consent(campus, gates, pos):
     gates.zone("Z-FACE", "FACE-1")
     gates.group("face", "Z-FACE", kinds=["STUDENT"])

@@ -285,11 +285,13 @@ def test_a_medium_expires(campus, pos):
 
 def test_an_account_closes_only_when_it_is_empty(campus, pos):
     holder = campus.open_account(top_up_fen=500)
-    assert holder.set_status("SUSPENDED").previous_status == pb.ACCOUNT_STATUS_NORMAL
-    assert pos.pay(holder, 100).reason == "ACCOUNT_SUSPENDED"
-    holder.set_status("NORMAL")
+    refused("STATE_TRANSITION", holder.set_status, "SUSPENDED")
+    holder.suspend()
+    refused("STATE_TRANSITION", holder.set_status, "NORMAL")
+    refused("STATE_TRANSITION", holder.set_status, "CLOSING")
+    holder.resume()
     refused("STATE_TRANSITION", holder.set_status, "CLOSED")
-    holder.set_status("CLOSING")
+    assert holder.set_status("CLOSING").previous_status == pb.ACCOUNT_STATUS_NORMAL
     assert refused("BALANCE_NOT_ZERO", holder.set_status, "CLOSED")["onlineFen"] == "500"
     holder.set_status("NORMAL")
     assert pos.pay(holder, 500).reason == "OK"
@@ -329,7 +331,7 @@ def test_lists_by_pages_and_filters(campus):
         campus.open_account(f"LIST{number:02d}", name=f"周{number}", class_name="名单班")
         for number in range(7)
     ]
-    holders[3].set_status("SUSPENDED")
+    holders[3].suspend()
 
     def pages(**filters):
         token, seen = "", []

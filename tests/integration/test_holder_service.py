@@ -46,6 +46,7 @@ def locked(campus, phone, *, times=5):
 # ---- signing in ----
 
 
+@pytest.mark.clause("四.3a", "四.4", "五.2a")
 def test_sign_in_and_what_a_holder_sees(campus, pos):
     opened, phone = holder(campus, top_up_fen=20_000)
     assert pos.pay(opened, 1_250).reason == "OK"
@@ -72,6 +73,7 @@ def test_a_session_ends_by_itself(campus):
     refused("SESSION_REQUIRED", phone.show)
 
 
+@pytest.mark.clause("七.3")
 def test_nobody_reads_anothers_pages(campus, pos):
     one, phone = holder(campus, top_up_fen=10_000)
     _, other = holder(campus, top_up_fen=10_000)
@@ -131,6 +133,7 @@ def test_everybody_waits_as_long_for_a_refusal(tmp_path):
 # ---- the lock ----
 
 
+@pytest.mark.clause("三.2c", "四.3a")
 def test_the_lock_is_of_self_service_alone(campus, pos):
     """Regulation 三.2: the counter takes a loss report whatever somebody guessed."""
     opened, phone = holder(campus, top_up_fen=20_000)
@@ -201,6 +204,7 @@ def acts_about(campus, phone):
     return campus.stub("StaffService").ListActs(request, timeout=CALL_S).acts
 
 
+@pytest.mark.clause("四.3b")
 def test_the_counter_gives_a_new_beginning(campus):
     opened, phone = holder(campus)
     phone.sign_in(INITIAL)
@@ -228,6 +232,7 @@ def test_only_the_card_office_resets(campus):
 # ---- changing the query password ----
 
 
+@pytest.mark.clause("四.4")
 def test_a_new_query_password_ends_all_sessions(campus):
     """Regulation 四.4."""
     _, phone = holder(campus)
@@ -242,6 +247,7 @@ def test_a_new_query_password_ends_all_sessions(campus):
     assert not phone.sign_in(QUERY).must_change.query_password
 
 
+@pytest.mark.clause("四.4", "五.2b")
 def test_each_fault_of_a_new_query_password_has_its_reason(campus):
     opened, phone = holder(campus)
     opened.set_password(INITIAL, PIN)
@@ -275,6 +281,7 @@ def test_wrong_old_passwords_lock_too(campus):
     refused("SELF_SERVICE_LOCKED", phone.change_query, INITIAL, QUERY)
 
 
+@pytest.mark.clause("五.2b")
 def test_the_last_three_do_not_come_back(campus):
     _, phone = holder(campus)
     present = INITIAL
@@ -295,6 +302,7 @@ def test_the_last_three_do_not_come_back(campus):
 # ---- changing the transaction password ----
 
 
+@pytest.mark.clause("五.2a")
 def test_the_transaction_password_of_ones_own(campus, pos):
     opened, phone = holder(campus, top_up_fen=20_000)
     signed_in = phone.sign_in(INITIAL)
@@ -353,6 +361,7 @@ def test_imported_and_opened_holders_have_the_same_secrets(campus):
 # ---- losses, limits, acts ----
 
 
+@pytest.mark.clause("三.2a", "三.2c")
 def test_a_loss_is_reported_at_any_hour(campus, pos):
     """Regulation 三.2: Sunday night, by number and query password, without a session."""
     opened, phone = holder(campus, top_up_fen=5_000)
@@ -378,6 +387,7 @@ def test_a_loss_is_reported_at_any_hour(campus, pos):
     refused("QUERY_PASSWORD_REFUSED", phone.lose, account_no=opened.account_no)
 
 
+@pytest.mark.clause("四.3f")
 def test_limits_fall_freely_and_rise_with_the_password(campus):
     opened, phone = holder(campus)
     phone.sign_in(INITIAL)
@@ -393,16 +403,17 @@ def test_limits_fall_freely_and_rise_with_the_password(campus):
     assert opened.read().wallets.day_limit_fen == 10_000
 
 
+@pytest.mark.clause("八.3")
 def test_holders_see_who_did_what_about_them(campus):
     opened, phone = holder(campus, top_up_fen=1_000)
     refused("QUERY_PASSWORD_REFUSED", phone.sign_in, "000000")
     phone.sign_in(INITIAL)
-    opened.set_status("SUSPENDED")
+    opened.suspend()
     refused("PASSWORD_REFUSED", phone.change_transaction, "111112", PIN)
     found = phone.acts().acts
     assert [act.kind for act in found] == [
         "TransactionPasswordSet",
-        "AccountStatusSet",
+        "UseSuspended",
         "HolderSignedIn",
         "QueryPasswordFailed",
         "ToppedUp",

@@ -47,7 +47,7 @@ def lived_in(campus):
     with pytest.raises(grpc.RpcError):
         holder.set_password("000000", "904617")
     holder.set_password("812123", "904617")
-    other.set_status("SUSPENDED")
+    other.suspend()
     return pos, holder, other
 
 
