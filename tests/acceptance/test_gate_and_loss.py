@@ -4,6 +4,8 @@ import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.acceptance.conftest import DEADLINE_S
 from tests.access import Gates
 
@@ -13,6 +15,7 @@ PAYMENTS = 2_000
 PASSAGES = 1_000
 
 
+@pytest.mark.clause("二.1", "三.2a")
 def test_a_lost_card_is_refused_at_till_and_gate_from_the_same_moment(scene):
     a, tills = scene.a, scene.canteen(TILLS)
     gates = Gates(scene.campus)

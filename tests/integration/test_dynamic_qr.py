@@ -44,6 +44,7 @@ def issue(campus, holder):
     return lambda: stub.IssueQr(pb.IssueQrRequest(), timeout=CALL_S, metadata=metadata)
 
 
+@pytest.mark.clause("四.1a")
 def test_from_the_phone_to_the_gate_and_the_till(campus, gates, pos, holder):
     ask = issue(campus, holder)
     refused("PHONE_REQUIRED", ask)
@@ -70,6 +71,7 @@ def test_from_the_phone_to_the_gate_and_the_till(campus, gates, pos, holder):
     assert [p.medium_type for p in gates.passes(account_no=holder.account_no)] == [2, 2, 2]
 
 
+@pytest.mark.clause("三.2d")
 def test_a_lost_card_leaves_the_phone_and_a_lost_everything_does_not(campus, gates, pos, holder):
     """Regulation 三.2d: by default the card only."""
     ask = issue(campus, holder)
@@ -106,6 +108,7 @@ def test_a_code_of_the_future_or_of_longer_life(campus, gates, holder):
     )
 
 
+@pytest.mark.clause("四.1a")
 def test_used_by_many_at_once(campus, gates, holder):
     """Eight gates and four tills read one code: exactly one of them gets it."""
     number, _ = gates.phone(holder)

@@ -70,6 +70,7 @@ def test_a_parameter_of_papers_makes_a_version_too(steady):
     assert values(steady, at_us=at_us)["photo_side_max_px"].value == "800"
 
 
+@pytest.mark.clause("六.3a", "八.3")
 def test_history_names_who_and_where(steady):
     approved = steady.change_parameter("card_fee_fen", 2_500)
     later = steady.change_parameter("card_fee_fen", 2_600, "2024-03-14 00:00")
@@ -105,6 +106,7 @@ def test_of_two_for_the_same_moment_the_later_approval_wins(campus):
     assert values(campus)["card_fee_fen"].value == "2000"
 
 
+@pytest.mark.clause("六.3a")
 def test_cancelling_needs_two_people_as_well(campus):
     change = campus.change_parameter("day_limit_fen", 15_000, "2024-03-14 00:00").change
     proposal = call(campus, "ProposeCancellation", change=change, reason=REASON).proposal
@@ -214,6 +216,7 @@ def test_the_counter_is_closed_on_a_holiday(campus):
     assert holder.unlose().act.seq
 
 
+@pytest.mark.clause("九.2")
 def test_meals_change_at_their_moment(campus):
     proposed = call(
         campus,

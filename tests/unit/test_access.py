@@ -205,6 +205,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("others", "granted"), OTHERS)
+@pytest.mark.clause("四.1a")
 def test_a_face_is_never_the_only_carrier(others, granted):
     shown = Shown(medium=medium(MediumType.FACE), others=others)
     assert check(shown=shown) == (Verdict(granted=True) if granted else refused("FACE_ONLY"))

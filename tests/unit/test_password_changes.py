@@ -85,11 +85,13 @@ def reason_of(judge, *arguments):
         (PIN, "", ""),
     ],
 )
+@pytest.mark.clause("五.2b")
 def test_a_first_change_of_the_transaction_password(new, reason, rule):
     """Regulation 五.2b."""
     assert reason_of(rules.judge_transaction, INITIAL, new, known(), ENFORCE) == (reason, rule)
 
 
+@pytest.mark.clause("四.3a")
 def test_both_passwords_differ_in_both_directions():
     """Regulation 四.3: two passwords."""
     after = known(transaction=("530918",), query=(PIN,))
