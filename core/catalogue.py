@@ -132,7 +132,7 @@ ERRORS: Final = (
     _error(223, "VERIFY_FAILED", Status.DATA_LOSS, "校验失败", "Verification found a difference", "Stop and restore from the mirror."),
     _error(224, "CHANNEL_TXN_REUSED", Status.ALREADY_EXISTS, "渠道流水号已入账", "The channel transaction id was credited already", "Nothing more to do."),
     _error(225, "BALANCE_NOT_ZERO", Status.FAILED_PRECONDITION, "账户尚有余额或预扣, 不能注销", "The account still holds money or holds", "Pay the balance out, wait for the holds."),
-    _error(300, "SESSION_REQUIRED", Status.UNAUTHENTICATED, "请先登录", "Nobody is signed in, or no longer", "Sign in: campuscard staff sign-in NAME."),
+    _error(300, "SESSION_REQUIRED", Status.UNAUTHENTICATED, "请先登录", "Nobody is signed in, or no longer", "Sign in: campuscard staff sign-in NAME, or campuscard holder sign-in NUMBER."),
     _error(301, "FORBIDDEN", Status.PERMISSION_DENIED, "没有权限 {permission}, 需要角色: {roles}", "Not allowed: {permission} is for {roles}", "Ask somebody with one of these roles."),
     _error(302, "SIGN_IN_REFUSED", Status.UNAUTHENTICATED, "姓名、密码或验证码不正确, 或已锁定", "Name, password or code is wrong, or locked after too many wrong ones", "Check them, wait for the next code; after five wrong ones wait 15 minutes."),
     _error(303, "ENROLMENT_REQUIRED", Status.PERMISSION_DENIED, "请先设置密码和动态验证码", "Set a password and enrol for codes first", "campuscard staff sign-in NAME asks for both."),

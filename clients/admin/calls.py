@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from campuscard.v1 import (
     account_service_pb2_grpc,
     card_office_service_pb2_grpc,
+    holder_service_pb2_grpc,
     merchant_service_pb2_grpc,
     ops_service_pb2_grpc,
     parameter_service_pb2_grpc,
@@ -53,6 +54,7 @@ class Services:
             address, options=[("grpc.max_receive_message_length", _RECEIVE_MAX)]
         )
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
+        self.holders = holder_service_pb2_grpc.HolderServiceStub(self._channel)
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(self._channel)
         self.office = card_office_service_pb2_grpc.CardOfficeServiceStub(self._channel)
         self.ops = ops_service_pb2_grpc.OpsServiceStub(self._channel)

@@ -11,6 +11,7 @@ from clients.admin import (
     accounts,
     crash,
     demo,
+    holder,
     local,
     merchants,
     office_cards,
@@ -194,6 +195,16 @@ app.add_typer(
     ),
 )
 app.add_typer(terminals.app, name="terminal")
+app.add_typer(
+    holder.app,
+    name="holder",
+    epilog=examples(
+        "campuscard holder sign-in 202371010101",
+        "campuscard holder show",
+        "campuscard holder lose --account 202371010101",
+        "campuscard holder limits --day 50",
+    ),
+)
 app.add_typer(
     staff.app,
     name="staff",
