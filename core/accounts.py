@@ -123,7 +123,7 @@ def set_status(account: AccountFacts, status: AccountStatus, *, note: str, money
     Raises:
         Refusal: STATE_TRANSITION, ACCOUNT_DEBT, BALANCE_NOT_ZERO.
 
-    **Source:** regulation 三.5, 八.1.
+    **Source:** regulation 三.5.
     """
     if status not in STATUS_TRANSITIONS[account.status]:
         raise Refusal("STATE_TRANSITION", state=account.status.name, wanted=status.name)
