@@ -198,7 +198,7 @@ ERRORS: Final = (
     _error(426, "CHANGE_CANCELLED", Status.FAILED_PRECONDITION, "该变更已取消", "The change was cancelled already", "Nothing more to do.", clause="六.3"),
     _error(427, "PROPOSALS_FULL", Status.RESOURCE_EXHAUSTED, "待复核提案已达 {limit} 件", "{limit} proposals wait already", "Approve, reject or withdraw some first.", clause="六.3"),
     _error(428, "WHAT_IF_BUSY", Status.RESOURCE_EXHAUSTED, "已有试算在进行", "Another what-if is running", "Try again when it has ended.", retryable=True),
-    _error(429, "INTEGRITY_BROKEN", Status.DATA_LOSS, "数据完整性校验失败, 已停止授权", "The journal or the rules fail their check: nothing is authorized", "Operator: see the log, verify, restore from the mirror.", clause="六.3, 七.2"),
+    _error(429, "INTEGRITY_BROKEN", Status.UNAVAILABLE, "数据完整性校验失败, 已停止授权", "The journal or the rules fail their check: nothing is decided", "Operator: see the log, verify, restore from the mirror.", retryable=True, clause="六.3, 七.2"),
     _error(400, "QUERY_PASSWORD_REFUSED", Status.UNAUTHENTICATED, "学号 (工号) 或查询密码不正确, 或自助服务已锁定", "Number or query password is wrong, or self-service is locked after too many wrong ones", "Check them. The card centre resets a query password, and takes a loss report at its counter.", clause="三.2, 四.4"),
     _error(401, "SELF_SERVICE_LOCKED", Status.FAILED_PRECONDITION, "查询密码错误次数过多, 自助服务已锁定", "Too many wrong query passwords: self-service is locked", "Wait until the lock ends, or have the card centre reset the query password.", clause="三.2"),
     _error(402, "QUERY_PASSWORD_WRONG", Status.FAILED_PRECONDITION, "原查询密码不正确 (剩 {triesLeft} 次)", "The present query password is wrong ({triesLeft} tries left)", "Enter the present one; the card centre resets a forgotten one.", clause="四.4"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from server.interceptors.wrapping import Context, Decoder
+    from server.trust import Trust
 
 TERMINAL_SERVICE: Final = "/campuscard.v1.TerminalService/"
 BATCH_METHOD: Final = TERMINAL_SERVICE + "AuthorizeBatch"
@@ -94,6 +95,7 @@ class LimitsGuard:
         photo_message_bytes: size of an UploadPhoto or AttachDocument request.
         calls_max: calls under way at once, health and reflection aside.
         rates: of the terminals.
+        trust: nothing is let in once it is lost.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class LimitsGuard:
         photo_message_bytes: int,
         calls_max: int,
         rates: TokenBuckets,
+        trust: Trust,
     ) -> None:
         self._message_bytes = message_bytes
         self._larger = {
@@ -113,6 +116,7 @@ class LimitsGuard:
         }
         self._calls_max = calls_max
         self._rates = rates
+        self._trust = trust
         self.calls = 0
 
     def around(self, method: str, context: Context) -> AbstractAsyncContextManager[Any]:
@@ -124,8 +128,9 @@ class LimitsGuard:
         """Measure, count against the terminal's rate, decode.
 
         Raises:
-            Refusal: MESSAGE_TOO_LARGE, RATE_LIMITED, REQUEST_MALFORMED.
+            Refusal: INTEGRITY_BROKEN, MESSAGE_TOO_LARGE, RATE_LIMITED, REQUEST_MALFORMED.
         """
+        self._trust.check(method)
         allowed = self._larger.get(method, self._message_bytes)
         if len(message) > allowed:
             raise Refusal("MESSAGE_TOO_LARGE", allowedBytes=allowed)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-import os
-import threading
+import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +16,7 @@ from core.change_subjects import canonical
 from core.parameters import BY_KEY
 from core.refusals import Refusal, invalid, missing
 from core.what_if import Count, Kind, Replay, Scope, scope_of
+from server.idle import idle_thread
 from server.services import fields
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from server.registry import Registry
     from server.services.office import Office
 
-CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 256 << 10
 """Blocks read at once, bytes."""
 DAYS_MAX: Final = 92
 VALUES_MAX: Final = 8
@@ -36,7 +35,6 @@ ASSUMPTION: Final = (
     " and gave up would have paid if not asked, and a payment that newly passes is covered."
 )
 _EPOCH: Final = dt.date(1970, 1, 1)
-_LOWEST: Final = 19
 
 
 class WhatIf:
@@ -48,7 +46,7 @@ class WhatIf:
 
     def __init__(self, office: Office) -> None:
         self._office = office
-        self._pool = ThreadPoolExecutor(1, "what-if", initializer=_give_way)
+        self._pool = idle_thread("what-if")
         self._busy = False
 
     def close(self) -> None:
@@ -90,6 +88,7 @@ class WhatIf:
             if replay.over(block) or block.header.first_seq > head:
                 return head + 1
             replay.take(block)
+            time.sleep(0)  # what wants the interpreter gets it
             position = block.header.last_seq + 1
         return position
 
@@ -118,11 +117,6 @@ class WhatIf:
                 meal_used_then_fen=example.meal_used_then,
             )
         return response
-
-
-def _give_way() -> None:
-    """Let every other thread go first: on Linux a priority is of a thread."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
 
 
 def _values(request: pb.WhatIfRequest) -> dict[str, str]:
