@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from clients.admin import (
+    access,
     accounts,
     crash,
     demo,
@@ -195,6 +196,15 @@ app.add_typer(
     ),
 )
 app.add_typer(terminals.app, name="terminal")
+app.add_typer(
+    access.app,
+    name="access",
+    epilog=examples(
+        "campuscard access zones",
+        "campuscard access check GATE-1 --card 0476EF2DBF7AC0",
+        "campuscard access passes --zone D1 --refused",
+    ),
+)
 app.add_typer(
     holder.app,
     name="holder",
