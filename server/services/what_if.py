@@ -8,6 +8,7 @@ import json
 import time
 from collections import defaultdict
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from campuscard.v1 import parameter_service_pb2 as pb
@@ -101,7 +102,11 @@ class WhatIf:
         response = _progress(replay, head, head)
         response.done = True
         response.assumption = ASSUMPTION
-        for (by, name, kind), count in sorted(replay.counts.items()):
+        counts = sorted(
+            ((key, count) for key, count in replay.counts.items() if count.count),
+            key=itemgetter(0),
+        )
+        for (by, name, kind), count in counts:
             response.counts.append(_count(by, _name(by, name), kind, count))
         for (class_name, kind), count in sorted(_by_class(replay, names).items()):
             response.counts.append(_count("CLASS", class_name, kind, count))
@@ -162,6 +167,8 @@ def _names(registry: Registry, numbers: list[int]) -> dict[int, tuple[str, str]]
 def _by_class(replay: Replay, names: dict[int, tuple[str, str]]) -> dict[tuple[str, Kind], Count]:
     found: dict[tuple[str, Kind], Count] = defaultdict(Count)
     for (account, kind), count in replay.by_account.items():
+        if not count.count:
+            continue
         total = found[names.get(account, ("", ""))[1], kind]
         total.count += count.count
         total.amount += count.amount
