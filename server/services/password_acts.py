@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from core import password_changes as rules
+from core.counter import check_hours
 from core.password_changes import PasswordKind
 from core.refusals import Refusal, missing
 from server.identity import holder_actor
 from server.interceptors.limits import TokenBuckets
 from server.registers import passwords as register
 from server.registers.parameters import values_at
-from server.services import fields
+from server.services import card_acts, fields
 from server.services.office import Response
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class PasswordActs:
 
         async def decide(desk: Desk) -> Plan:
             account, known, values = await desk.read(self._reading(account_no, desk.now_us))
+            await _check_hours(desk)
             initial = rules.initial_of(id_number, known, values)
             kind = PasswordKind.TRANSACTION
             sealed = self._passwords.seal(account.number, kind, known.hash_of(initial))
@@ -158,6 +160,7 @@ class PasswordActs:
             nonlocal number
             account, known, values = await desk.read(self._reading(account_no, desk.now_us))
             number = account.number
+            await _check_hours(desk)
             initial = rules.initial_of(id_number, known, values)
             sealed = self._passwords.seal(
                 number,
@@ -194,6 +197,12 @@ class PasswordActs:
         wait_ms = self._changes.take(account_no.encode("ascii"))
         if wait_ms:
             raise Refusal("RATE_LIMITED", retry_after_ms=wait_ms)
+
+
+async def _check_hours(desk: Desk) -> None:
+    """A reset is done in the counter's hours where the parameter ``counter_operations`` says so."""
+    moment = await desk.read(lambda r: card_acts.moment_at(r, desk.now_us))
+    check_hours("PASSWORD_RESET", moment)
 
 
 def _warned(response: Response, weak: str) -> Response:

@@ -224,6 +224,23 @@ def test_the_counter_gives_a_new_beginning(campus):
     opened.reset_password(ID_NUMBER.lower())
 
 
+def test_resets_keep_the_hours_of_the_counter_where_they_have_to(tmp_path):
+    with Campus(tmp_path / "campus") as campus:
+        opened, _ = holder(campus)
+        campus.set_time("2024-03-14 10:00")
+        reset_query(campus, opened.account_no, ID_NUMBER)
+        campus.change_parameter("counter_operations", "PASSWORD_RESET")
+        for reset in (
+            lambda: reset_query(campus, opened.account_no, ID_NUMBER),
+            lambda: opened.reset_password(ID_NUMBER),
+        ):
+            found = refused("OUTSIDE_SERVICE_HOURS", reset)
+            assert found == {"operation": "PASSWORD_RESET", "opens": "2024-03-15 14:30"}
+        campus.set_time("2024-03-15 14:30")
+        reset_query(campus, opened.account_no, ID_NUMBER)
+        opened.reset_password(ID_NUMBER)
+
+
 def test_only_the_card_office_resets(campus):
     opened, _ = holder(campus)
     finance = campus.member("finance-e", "FINANCE")
