@@ -30,6 +30,12 @@ BATCH_METHOD: Final = TERMINAL_SERVICE + "AuthorizeBatch"
 PHOTO_METHOD: Final = "/campuscard.v1.CardOfficeService/UploadPhoto"
 PAPER_METHOD: Final = "/campuscard.v1.CardOfficeService/AttachDocument"
 STREAM_METHOD: Final = TERMINAL_SERVICE + "AuthorizeStream"
+OF_TERMINALS: Final = (
+    TERMINAL_SERVICE,
+    "/campuscard.v1.AccessService/CheckAccess",
+    "/campuscard.v1.AccessService/PresentCarrier",
+)
+"""Calls that count against a terminal's rate."""
 BUCKETS_MAX: Final = 16_384
 """Names remembered at once; above it the full buckets are forgotten."""
 _UNCOUNTED: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
@@ -134,7 +140,7 @@ class LimitsGuard:
         allowed = self._larger.get(method, self._message_bytes)
         if len(message) > allowed:
             raise Refusal("MESSAGE_TOO_LARGE", allowedBytes=allowed)
-        if method.startswith(TERMINAL_SERVICE) and method != STREAM_METHOD:
+        if method.startswith(OF_TERMINALS) and method != STREAM_METHOD:
             wait_ms = self._rates.take(terminal_of(method, message))
             if wait_ms:
                 raise Refusal("RATE_LIMITED", retry_after_ms=wait_ms)

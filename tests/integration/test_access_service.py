@@ -12,7 +12,7 @@ from campuscard.v1 import merchant_service_pb2 as merchants_pb
 from campuscard.v1 import roster_pb2
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from tests.access import FACE, Gates
-from tests.campus import CALL_S
+from tests.campus import CALL_S, Campus, refusal
 from tests.cards import refused, rfid, uid
 
 WEDNESDAY = "2024-03-13"
@@ -437,3 +437,19 @@ def answered(future):
         return future.result()
     except grpc.RpcError as error:
         raise AssertionError(error.details()) from error
+
+
+def test_a_gate_beyond_its_rate_is_told_when_to_come_back(tmp_path):
+    """Regulation 七.4: one gate that runs wild takes nothing from the others."""
+    settings = {"limits": {"terminal_rate": 1, "terminal_burst": 3}}
+    with Campus(tmp_path / "c", settings=settings) as campus:
+        gates = Gates(campus)
+        gates.zone("R1", "R1-1", "R1-2")
+        gates.group("r1", "R1", kinds=["STUDENT"])
+        medium = campus.open_account().medium
+        check = gates.terminal().CheckAccess
+        futures = [check.future(gates.request("R1-1", medium), timeout=CALL_S) for _ in range(20)]
+        faults = [fault for future in futures if (fault := future.exception()) is not None]
+        assert 10 <= len(faults) < 20
+        assert {refusal(fault)[0] for fault in faults} == {"RATE_LIMITED"}
+        assert gates.check("R1-2", medium).granted
