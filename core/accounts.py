@@ -74,7 +74,7 @@ def open_account(new: NewAccount, *, known: AccountFacts | None, bound: MediumFa
     Raises:
         Refusal: ALREADY_EXISTS; FACE_ENROLMENT_REQUIRED for a face.
 
-    **Source:** regulation 三.1, 四.3 (initial password), 五.1.
+    **Source:** regulation 三.1, 四.3b (initial password), 五.1.
     """
     if known is not None:
         raise taken("account")

@@ -2,7 +2,7 @@
 
 Read from the journal's first block on, it is the measure for the engine's tables and the registry.
 
-**Source:** regulation 六.3 "不得私自更改系统参数"; domain 6.3 (startup and periodic digest check).
+**Source:** regulation 六.3a "不得私自更改系统参数": checked at the start and while it runs.
 """
 
 from __future__ import annotations

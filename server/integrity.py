@@ -5,7 +5,7 @@ is compared with the engine's tables and with the registry. Another registry is 
 anew, with an alarm; a journal that is damaged, or an engine that decides by other rules, ends all
 deciding.
 
-**Source:** regulation 六.3; domain 6.3 "edited file or value → refuse to authorize + alarm".
+**Source:** regulation 六.3a, 七.5: a value edited in a file stops the authorizations and is told.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def events(campus, name):
     return [event for event in campus.log() if event.get("event") == name]
 
 
-@pytest.mark.clause("六.3", "七.2")
+@pytest.mark.clause("六.3a", "七.2")
 def test_a_changed_byte_of_the_registry_is_found_and_undone(tmp_path):
     with Campus(tmp_path, settings={"integrity": {"rules_seconds": 0.2}}) as campus:
         campus.change_parameter("initial_password_rule", "ZERO")
@@ -129,7 +129,7 @@ def test_a_changed_byte_of_the_registry_is_found_and_undone(tmp_path):
         assert not events(campus, "integrity_broken")
 
 
-@pytest.mark.clause("六.3", "七.2")
+@pytest.mark.clause("六.3a", "七.2")
 def test_verify_finds_a_changed_byte_of_the_registry(tmp_path):
     with Campus(tmp_path) as campus:
         campus.change_parameter("initial_password_rule", "ZERO")
@@ -144,7 +144,7 @@ def test_verify_finds_a_changed_byte_of_the_registry(tmp_path):
         assert list(campus.ops.Verify(ops_pb.VerifyRequest(), timeout=CALL_S))[-1].done
 
 
-@pytest.mark.clause("六.3", "七.2")
+@pytest.mark.clause("六.3a", "七.2")
 @pytest.mark.parametrize("found_by", ["the check", "Verify"])
 def test_a_changed_byte_of_the_journal_stops_every_decision(tmp_path, found_by):
     seconds = 0.2 if found_by == "the check" else 3_600.0
