@@ -17,7 +17,6 @@ from clients.admin.console import (
     Failure,
     Output,
     OutputOption,
-    note,
     print_json,
     print_table,
     tr,
@@ -341,24 +340,7 @@ def passes(
     print_table(columns.split(), rows)
 
 
-# -- phones and faces -----------------------------------------------------------------------------
-
-
-@app.command("qr", help=tr("本人手机的动态二维码。", "Make a code for your own phone."))
-def own_code(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT) -> None:
-    """Make a dynamic code for the phone of the holder who is signed in."""
-    with Services(address) as services:
-        response = services.call(services.access.IssueQr, pb.IssueQrRequest())
-    if output is Output.JSON:
-        print_json(plain(response))
-        return
-    note(
-        tr(
-            f"至 {local_time(response.until_time_us)}",
-            f"until {local_time(response.until_time_us)}",
-        )
-    )
-    print(response.qr)
+# -- faces -----------------------------------------------------------------------------
 
 
 @app.command("enrol-face", help=tr("凭同意书登记人脸。", "Bind a face with its consent."))

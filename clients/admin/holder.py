@@ -247,6 +247,19 @@ def limits(
     finish(response, output, tr("限额已设", "Limits set"))
 
 
+@app.command("qr", help=tr("本人手机的动态二维码。", "A code for one's own phone."))
+def qr(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT) -> None:
+    """Make a dynamic code; a device that draws it reads the text."""
+    with Services(address) as services:
+        response = _call(services, services.holders.IssueQr, pb.IssueQrRequest())
+    if output is Output.JSON:
+        print_json(plain(response))
+        return
+    until = local_time(response.until_time_us)
+    note(tr(f"至 {until}, 只能用一次", f"until {until}, for one use"))
+    print(response.qr)
+
+
 @app.command("acts", help=tr("谁对我的账户做了什么。", "Who did what about one's account."))
 def acts(
     limit: LimitOption = 50,

@@ -8,8 +8,8 @@ import pytest
 from campuscard.v1 import access_service_pb2 as pb
 from campuscard.v1 import access_service_pb2_grpc as pb_grpc
 from campuscard.v1 import account_service_pb2 as accounts_pb
+from campuscard.v1 import holder_service_pb2, holder_service_pb2_grpc, roster_pb2
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
-from campuscard.v1 import roster_pb2
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from tests.access import FACE, Gates
 from tests.campus import CALL_S, Campus, refusal
@@ -311,7 +311,8 @@ def test_who_may_do_what(campus, gates):
     mode = pb.EMERGENCY_MODE_LOCKED
     refused("FORBIDDEN", gates, "SetEmergency", auditor, zone_id="Z-ROLES", mode=mode, reason="x")
     gates("SetEmergency", supervisor, zone_id="Z-ROLES", mode=mode, reason="x")
-    refused("FORBIDDEN", gates.staff().IssueQr, pb.IssueQrRequest(), timeout=CALL_S)
+    own = holder_service_pb2_grpc.HolderServiceStub(campus.channel)
+    refused("FORBIDDEN", own.IssueQr, holder_service_pb2.IssueQrRequest(), timeout=CALL_S)
     nobody = pb_grpc.AccessServiceStub(campus.raw_channel)
     refused("SESSION_REQUIRED", nobody.ListZones, pb.ListZonesRequest(), timeout=CALL_S)
     refused("FORBIDDEN", gates.staff(auditor).CheckAccess, gates.request("ROLES-1", student.medium))

@@ -7,6 +7,7 @@ import pytest
 from campuscard.v1 import access_service_pb2 as pb
 from campuscard.v1 import access_service_pb2_grpc as pb_grpc
 from campuscard.v1 import card_office_service_pb2 as cards_pb
+from campuscard.v1 import holder_service_pb2 as holder_pb
 from core import qr
 from tests.access import Gates
 from tests.campus import CALL_S
@@ -34,11 +35,16 @@ def reason(response):
     return response.reason
 
 
-def signed_in(campus, holder):
-    """Sign the holder in; returns what calls AccessService in their name."""
+def at_the_phone(campus, holder):
     reset_query(campus, holder.account_no, ID_NUMBER)
     own = SelfService(campus, holder.account_no)
     own.sign_in(ID_TAIL)
+    return own
+
+
+def signed_in(campus, holder):
+    """Sign the holder in; returns what calls AccessService in their name."""
+    own = at_the_phone(campus, holder)
     stub = pb_grpc.AccessServiceStub(campus.raw_channel)
     metadata = [("authorization", f"Bearer {own.token}")]
     return lambda method, request: getattr(stub, method)(request, timeout=CALL_S, metadata=metadata)
@@ -46,8 +52,8 @@ def signed_in(campus, holder):
 
 def issue(campus, holder):
     """Sign the holder in and let the phone ask for a code."""
-    call = signed_in(campus, holder)
-    return lambda: call("IssueQr", pb.IssueQrRequest())
+    own = at_the_phone(campus, holder)
+    return lambda: own.call("IssueQr", holder_pb.IssueQrRequest())
 
 
 @pytest.mark.clause("四.1a")
