@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from core.accounts import refuse_closed
+from core.cards import CardState, describe, legal_events
 from core.documents import passwords as documents
 from core.ids import InitialPassword, initial_password
 from core.passwords import (
@@ -28,12 +29,13 @@ from core.passwords import (
 )
 from core.plans import EffectKind, EffectPlan, Expect, Plan
 from core.refusals import Refusal, invalid
-from core.rows import RowEvent
+from core.rows import KEYPAD, RowEvent, ServiceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from core.facts import AccountFacts
+    from core.facts import AccountFacts, TerminalFacts
+    from core.media import Carrier
     from core.parameters import Values
 
 QUERY_MAX: Final = 64
@@ -234,6 +236,28 @@ def initial_of(id_number: str, known: KnownPasswords, values: Values) -> str:
     if known.id_hash and not hmac.compare_digest(id_hash(known.key, typed), known.id_hash):
         raise Refusal("IDENTITY_MISMATCH")
     return initial_password(typed, InitialPassword(values.text("initial_password_rule")))
+
+
+def check_keypad(terminal: TerminalFacts, carrier: Carrier) -> None:
+    """Check that a transaction password may be changed at a terminal, a medium before it.
+
+    Args:
+        terminal: where.
+        carrier: what was presented.
+
+    Raises:
+        Refusal: CHANNEL_NOT_ALLOWED, CARD_STATE unless the medium may be used.
+
+    **Source:** regulation 五.2a (消费机), 五.4.
+    """
+    usable = terminal.status is ServiceStatus.IN_SERVICE and terminal.flags & KEYPAD
+    if not usable or not terminal.batch_no:
+        raise Refusal("CHANNEL_NOT_ALLOWED", allowed="TERMINAL, signed in, with a keypad")
+    flags = carrier.medium.flags
+    if carrier.state is not CardState.ACTIVE or flags:
+        legal = ", ".join(event.name for event in legal_events(carrier.state, flags)) or "-"
+        state = describe(carrier.state, flags)
+        raise Refusal("CARD_STATE", state=state, wanted="CHANGE_PIN", legal=legal)
 
 
 def set_transaction(account: AccountFacts, *, old: str, new: str, sealed: bytes) -> Plan:

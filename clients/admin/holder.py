@@ -188,7 +188,7 @@ def change_query_password(
     request = pb.ChangeQueryPasswordRequest(
         request_id=new_request_id(), old_password=_query_password()
     )
-    request.new_password, request.confirm_password = _new(NEW_QUERY_VARIABLE)
+    request.new_password, request.confirm_password = new_password(NEW_QUERY_VARIABLE)
     with Services(address) as services:
         response = _call(services, services.holders.ChangeQueryPassword, request)
     forget_session(_kept(address))
@@ -204,7 +204,7 @@ def change_transaction_password(
     """Change the transaction password."""
     old = secret(PIN_VARIABLE, tr("原交易密码: ", "Present transaction password: "))
     request = pb.ChangeTransactionPasswordRequest(request_id=new_request_id(), old_password=old)
-    request.new_password, request.confirm_password = _new(NEW_PIN_VARIABLE)
+    request.new_password, request.confirm_password = new_password(NEW_PIN_VARIABLE)
     with Services(address) as services:
         response = _call(services, services.holders.ChangeTransactionPassword, request)
     _finish_change(response, output, tr("交易密码已改", "Transaction password changed"))
@@ -308,7 +308,7 @@ def _query_password() -> str:
     return secret(QUERY_VARIABLE, tr("查询密码: ", "Query password: "))
 
 
-def _new(variable: str) -> tuple[str, str]:
+def new_password(variable: str) -> tuple[str, str]:
     """Ask for a new password and for its repetition; the server compares them."""
     new = secret(variable, tr("新密码: ", "New password: "))
     return new, secret(variable, tr("再次输入新密码: ", "New password again: "))

@@ -60,7 +60,14 @@ class PasswordActs:
         self._sessions.close_all(holder_actor(number))
 
     async def change_transaction(
-        self, request: Any, account_no: str, *, old: str, new: str, response: type[Response]
+        self,
+        request: Any,
+        account_no: str,
+        *,
+        old: str,
+        new: str,
+        response: type[Response],
+        check: Callable[[Registry], None] = lambda _: None,
     ) -> Response:
         """Change the transaction password.
 
@@ -70,6 +77,7 @@ class PasswordActs:
             old: the present one, six digits.
             new: the wanted one, six digits.
             response: with fields ``act`` and ``weak_rule``.
+            check: what else must hold when it is decided.
 
         Raises:
             Refusal: why not.
@@ -79,6 +87,7 @@ class PasswordActs:
 
         async def decide(desk: Desk) -> Plan:
             nonlocal weak
+            await desk.read(check)
             account, known, values = await desk.read(self._reading(account_no, desk.now_us))
             weak = rules.judge_transaction(old, new, known, values)
             sealed = self._passwords.seal(

@@ -112,3 +112,14 @@ def test_the_counter_resets_a_query_password(campus, phone):
     code, found = phone(*arguments, group="account", token=campus.staff.token)
     assert code == 0
     assert found["act"]["seq"] > 0
+
+
+def test_a_transaction_password_at_a_terminal(campus, phone):
+    holder = campus.open_account(id_number=ID_NUMBER)
+    campus.terminal("POS-PIN")
+    arguments = ("change-pin", "POS-PIN", "--card", holder.medium.token.hex())
+    code, found = phone(*arguments, group="terminal", pin=INITIAL, new_pin="123456")
+    assert (code, found["error"]["reason"]) == (1, "WEAK_PASSWORD")
+    code, found = phone(*arguments, group="terminal", pin=INITIAL, new_pin="904617")
+    assert (code, found["act"]["replayed"]) == (0, False)
+    assert not holder.read().account.must_change_pin
