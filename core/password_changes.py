@@ -174,8 +174,7 @@ def judge_query(old: str, new: str, known: KnownPasswords, values: Values) -> st
 
     **Source:** regulation 四.4, 五.2a-b; NIST SP 800-63B 5.1.1.2 (length, no composition).
     """
-    if not is_query_form(new):
-        raise invalid("new_password", f"1 to {QUERY_MAX} ASCII characters without spaces")
+    check_query_form(new)
     rule = query_weakness(new, known.numbers, is_personal=known.is_personal)
     _refuse_weak(rule, values)
     if new == old:
@@ -188,12 +187,16 @@ def judge_query(old: str, new: str, known: KnownPasswords, values: Values) -> st
     return rule or _used_before(PasswordKind.QUERY, new, known, values)
 
 
-def is_query_form(password: str) -> bool:
-    """Tell whether a text may be a query password: printable ASCII without spaces.
+def check_query_form(password: str) -> None:
+    """Check the form of a new query password: printable ASCII without spaces.
 
     Full-width digits are refused: another keyboard would not make them.
+
+    Raises:
+        Refusal: FIELD_INVALID.
     """
-    return 1 <= len(password) <= QUERY_MAX and all("!" <= char <= "~" for char in password)
+    if not 1 <= len(password) <= QUERY_MAX or any(not "!" <= char <= "~" for char in password):
+        raise invalid("new_password", f"1 to {QUERY_MAX} ASCII characters without spaces")
 
 
 def check_repeated(new: str, confirm: str) -> None:

@@ -178,6 +178,7 @@ class HolderService(pb_grpc.HolderServiceServicer):
     ) -> pb.ChangeQueryPasswordResponse:
         """Change the query password; see the proto."""
         del context
+        rules.check_query_form(request.new_password)
         rules.check_repeated(request.new_password, request.confirm_password)
         async with self._door.proven_again(caller().account_number, request.old_password) as state:
             response = await self._passwords.change_query(
