@@ -189,6 +189,7 @@ ERRORS: Final = (
     _error(372, "FILE_REFUSED", Status.FAILED_PRECONDITION, "文件不符合要求: {detail}", "The file is refused: {detail}", "Send a file as required.", clause="三.1(3)"),
     _error(373, "SUSPENDED", Status.FAILED_PRECONDITION, "已处于暂停状态", "It is suspended already", "Resume it first.", clause="八.1"),
     _error(374, "NOT_SUSPENDED", Status.FAILED_PRECONDITION, "未被暂停", "It is not suspended", "Nothing to resume.", clause="八.1"),
+    _error(375, "ALERT_CLOSED", Status.FAILED_PRECONDITION, "该告警已处理", "The alert was acknowledged already", "Nothing more to do.", clause="七.5"),
     _error(420, "PARAMETER_VALUE", Status.FAILED_PRECONDITION, "{key} 的值无效, 应为: {allowed}", "Not a value of {key}; it must be: {allowed}", "Propose a value of this range.", clause="六.3"),
     _error(421, "PARAMETER_ORDER", Status.FAILED_PRECONDITION, "{key} ({value}) 不得高于 {other} ({otherValue})", "{key} ({value}) would be above {other} ({otherValue}) at some time", "Change the other first, or for the same time.", clause="四.3, 六.3"),
     _error(422, "EFFECTIVE_PAST", Status.FAILED_PRECONDITION, "生效时间早于现在", "The effective time has passed", "Choose a time to come, or none: at approval.", clause="六.3"),

@@ -133,6 +133,8 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "refund.list": (_FINANCE, _AUDITOR),
     "sanction.set": (_OFFICER, _SUPERVISOR),
     "hours.override": (_SUPERVISOR,),
+    "alert.read": (_OFFICER, _SUPERVISOR, _AUDITOR),
+    "alert.close": (_OFFICER, _SUPERVISOR),
     "notice.read": (_TEACHER, _AFFAIRS, _OFFICER, _SUPERVISOR),
     # the holder's own
     "own.session": (_HOLDER,),

@@ -52,6 +52,7 @@ from server.services.ops import OpsService
 from server.services.terminal import TerminalService
 from server.sessions import Sessions
 from server.staff_secrets import StaffSecrets
+from server.system_acts import SystemActs
 from server.trust import Trust
 from server.watch import Watch
 
@@ -198,8 +199,11 @@ class Server:
         integrity = Integrity(engine, projector, trust, settings.integrity)
         integrity.start()
         stack.push_async_callback(integrity.stop)
+        system = SystemActs(office, trust)
+        system.start()
+        stack.push_async_callback(system.stop)
         metrics = CollectorRegistry()
-        metrics.register(EngineCollector(engine, projector, lane=lane))
+        metrics.register(EngineCollector(engine, projector, lane=lane, system=system))
         sessions = Sessions(clock)
         grpc_server = self._make_grpc(metrics, rates, sessions, trust)
         grpc_server.add_generic_rpc_handlers((terminal.handler(),))

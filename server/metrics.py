@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ext.engine import Engine, Head, Stats
     from server.office_lane import OfficeLane
     from server.projector import Projector
+    from server.system_acts import SystemActs
 
 _NS: Final = 1_000_000_000
 _US: Final = 1_000_000
@@ -49,6 +50,7 @@ class Numbers:
     registry_seq: int
     registry_up: bool
     office_queue_depth: int
+    alerts_open: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ METRICS: Final = (
     Row("segment_error", Kind.GAUGE, "Error number of a next journal segment that could not be made ahead.", "not 0: make room before the present one is full", lambda n: n.stats["segment_error"]),
     Row("registry_seq", Kind.GAUGE, "Where the registry stands.", "far behind `campuscard_acknowledged_seq`", lambda n: n.registry_seq),
     Row("registry_up", Kind.GAUGE, "1 while the registry can be used.", "0: papers wait, payments go on", lambda n: n.registry_up),
+    Row("alerts_open", Kind.GAUGE, "Alerts of the card office nobody has acknowledged, counted up to 10,000.", "above 0: `campuscard office alerts`", lambda n: n.alerts_open),
     Row("rule_version", Kind.GAUGE, "Version of the rules in force.", "", lambda n: n.head["rule_version"]),
     Row("blocks", Kind.COUNTER, "Blocks committed.", "", lambda n: n.stats["blocks"]),
     Row("records", Kind.COUNTER, "Records committed.", "", lambda n: n.stats["records"]),
@@ -118,12 +121,16 @@ class EngineCollector(Collector):
         engine: started.
         projector: started.
         lane: started.
+        system: started.
     """
 
-    def __init__(self, engine: Engine, projector: Projector, *, lane: OfficeLane) -> None:
+    def __init__(
+        self, engine: Engine, projector: Projector, *, lane: OfficeLane, system: SystemActs
+    ) -> None:
         self._engine = engine
         self._projector = projector
         self._lane = lane
+        self._system = system
 
     def collect(self) -> Iterable[Metric]:
         """Read everything once."""
@@ -133,6 +140,7 @@ class EngineCollector(Collector):
             registry_seq=self._projector.applied_seq,
             registry_up=not self._projector.error,
             office_queue_depth=self._lane.depth,
+            alerts_open=self._system.open_alerts,
         )
         for row in METRICS:
             made = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily

@@ -280,6 +280,28 @@ class NoticeAcknowledged(Document):
     notice: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneFrozen(Document):
+    """A card with signs of a copy was frozen by the system; without effect it could not pay anyway.
+
+    ``alert`` is the seq of the tap that showed it.
+    """
+
+    KIND: ClassVar[int] = 75
+    account: int
+    medium: int
+    alert: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertAcknowledged(Document):
+    """An alert was looked into; why it is closed stands in ``by``."""
+
+    KIND: ClassVar[int] = 76
+    account: int
+    alert: int
+
+
 DOCUMENTS: Final[tuple[type[Document], ...]] = (
     CardsIssued,
     CardsHandedOver,
@@ -308,4 +330,6 @@ DOCUMENTS: Final[tuple[type[Document], ...]] = (
     UseResumed,
     HoursOverridden,
     NoticeAcknowledged,
+    CloneFrozen,
+    AlertAcknowledged,
 )

@@ -7,6 +7,7 @@ from typing import Final
 from server.registers import (
     access,
     acts,
+    alerts,
     cards,
     cases,
     holders,
@@ -23,6 +24,7 @@ REGISTERS: Final[tuple[Register, ...]] = (
     parameters.REGISTER,
     cards.REGISTER,
     cases.REGISTER,
+    alerts.REGISTER,
     passwords.REGISTER,
     staff.REGISTER,
     access.REGISTER,

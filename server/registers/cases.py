@@ -502,16 +502,17 @@ def _warned(scope: Scope, command: Command, document: documents.HolderWarned) ->
     return {"warnings": count}
 
 
+def keep_suspension(
+    scope: Scope, command: Command, account: int, *, medium: int, until: int = 0
+) -> None:
+    """Keep that an account (``medium`` 0) or a medium was suspended, and tell the class's teacher."""
+    _sanction(scope, command, SanctionKind.SUSPENSION, account, medium=medium, until=until)
+    _notify(scope, command, NoticeKind.SUSPENSION, account)
+
+
 def _suspended(scope: Scope, command: Command, document: documents.UseSuspended) -> Facts:
-    _sanction(
-        scope,
-        command,
-        SanctionKind.SUSPENSION,
-        document.account,
-        medium=document.medium,
-        until=document.until_us,
-    )
-    _notify(scope, command, NoticeKind.SUSPENSION, document.account)
+    medium, until = document.medium, document.until_us
+    keep_suspension(scope, command, document.account, medium=medium, until=until)
     return {}
 
 

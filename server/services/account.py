@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from campuscard.v1 import account_service_pb2 as pb
 from campuscard.v1 import account_service_pb2_grpc as pb_grpc
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from server.services.password_acts import PasswordActs
 
     Context = grpc.aio.ServicerContext[Any, Any]
+
+_Credited = TypeVar("_Credited", pb.TopUpResponse, pb.GrantSubsidyResponse)
 
 
 class AccountService(pb_grpc.AccountServiceServicer):
@@ -276,14 +278,12 @@ class AccountService(pb_grpc.AccountServiceServicer):
             )
 
         response = await self._office.act(request, decide, response=pb.TopUpResponse)
-        if acting().role == Role.FINANCE.name:
-            response.ClearField("online_fen")
-        return response
+        return _without_balance(response, "online_fen")
 
     async def GrantSubsidy(
         self, request: pb.GrantSubsidyRequest, context: Context
     ) -> pb.GrantSubsidyResponse:
-        """Credit a subsidy; see the proto."""
+        """Credit a subsidy; see the proto. FINANCE sees no balance (六.2)."""
         del context
         account_no = fields.account_no(request.account_no)
         amount_fen = fields.amount("amount_fen", request.amount_fen)
@@ -293,7 +293,8 @@ class AccountService(pb_grpc.AccountServiceServicer):
             account = await _account(desk, account_no)
             return accounts.grant_subsidy(account, amount_fen=amount_fen, label=label)
 
-        return await self._office.act(request, decide, response=pb.GrantSubsidyResponse)
+        response = await self._office.act(request, decide, response=pb.GrantSubsidyResponse)
+        return _without_balance(response, "subsidy_fen")
 
     async def EraseHolder(
         self, request: pb.EraseHolderRequest, context: Context
@@ -324,6 +325,13 @@ class AccountService(pb_grpc.AccountServiceServicer):
 
     async def _pin_max(self) -> int:
         return (await self._office.projector.look(lambda r: r.rules())).pin_max
+
+
+def _without_balance(response: _Credited, field: str) -> _Credited:
+    """Clear a balance where the finance office must not see it."""
+    if acting().role == Role.FINANCE.name:
+        response.ClearField(field)  # type: ignore[arg-type] # one of both
+    return response
 
 
 async def _account(desk: Desk, account_no: str) -> AccountFacts:

@@ -122,11 +122,10 @@ class SanctionMethods(CardMethods):
     ) -> pb.AcknowledgeNoticeResponse:
         """Say that a notice was read; see the proto."""
         bound_to = card_acts.classes()
+        seq = fields.seq("seq", request.seq)
 
         async def decide(desk: Desk) -> Plan:
-            row: NoticeRow | None = await desk.read(
-                lambda r: cases.notice(r.connection, request.seq)
-            )
+            row: NoticeRow | None = await desk.read(lambda r: cases.notice(r.connection, seq))
             if row is None:
                 raise missing("notice")
             refuse_other_class(row.class_name, bound_to)

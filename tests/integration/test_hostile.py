@@ -282,7 +282,8 @@ def checked(error, path, data):
     assert error.code() not in NEVER, what
     reason, _metadata, details = refusal(error)
     assert reason in BY_NAME, what
-    assert BY_NAME[reason].status == error.code().name, what
+    status = BY_NAME[reason].status or "FAILED_PRECONDITION"  # a refusal of taps, met in the office
+    assert status == error.code().name, what
     assert details["ErrorInfo"].domain == "campuscard"
 
 
