@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from core.refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OPEN_ALWAYS: Final = (
     "/campuscard.v1.OpsService/",
@@ -22,18 +25,23 @@ _log = structlog.get_logger("campuscard.integrity")
 class Trust:
     """One for the whole server; it is lost for good: only a restart begins anew.
 
+    Args:
+        lost: called once, when it is; on the thread that lost it, the event loop's.
+
     Attributes:
         broken: what was found, empty while nothing was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lost: Callable[[], object]) -> None:
         self.broken = ""
+        self._lost = lost
 
     def lose(self, what: str, *, seq: int = 0) -> None:
         """Say what was found, once, and let nothing be decided from now on."""
         if not self.broken:
             self.broken = what
             _log.critical("integrity_broken", what=what, seq=seq, authorizations="stopped")
+            self._lost()
 
     def check(self, method: str) -> None:
         """Refuse a call when trust is lost.
