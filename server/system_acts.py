@@ -1,10 +1,10 @@
-"""What the system does by itself in the office lane: a card with signs of a copy is frozen.
+"""What the system does by itself in the office lane.
 
-It looks at the registry, where such a card waits until its act is there: what a crash or a rebuild
-left undone is made up for, and nothing is done twice, since an act's request id comes from what it
-is for.
+A card with signs of a copy is frozen; the water purse of a lost card is counted, and moved in time. It
+looks at the registry, where such a card or purse waits until its act is there: what a crash or a
+rebuild left undone is made up for, and nothing is done twice.
 
-**Source:** regulation 五.1, 七.5.
+**Source:** regulation 四.6, 五.1, 七.5; D11.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import structlog
 from core.alerts import freeze_clone
 from core.documents import SYSTEM, By
 from core.refusals import Refusal
+from core.water_purse import count, settle
 from server.office_lane import WINDOW_MS
-from server.registers import alerts
+from server.registers import alerts, purses
 from server.services import card_acts
 
 if TYPE_CHECKING:
     from core.alerts import AlertFacts
     from core.media import Carrier
     from core.plans import Plan
+    from core.water_purse import Purse
     from server.office_lane import Desk
     from server.registry import Registry
     from server.services.office import Office
@@ -35,6 +37,8 @@ LOOK_S: Final = 0.2
 """Seconds between two looks."""
 AT_ONCE: Final = 64
 """Cards frozen in one look at most."""
+COUNTED_WITHIN_US: Final = 86_400_000_000
+"""How long after its card's end a purse is counted at all: later WATER may be another card's."""
 RETRY_S: Final = 1.0
 _MARGIN_MS: Final = 3_600_000
 """Left of the time within which a request id counts, for the act itself."""
@@ -47,6 +51,8 @@ class _Due:
     """What waits, and how many alerts are open."""
 
     clones: list[AlertFacts]
+    to_count: list[Purse]
+    to_settle: list[Purse]
     open_alerts: int
 
 
@@ -99,18 +105,26 @@ class SystemActs:
             _log.error("system_act_failed", error=failure)
 
     async def _look(self) -> None:
-        window_us = (WINDOW_MS - _MARGIN_MS) * 1_000
-        since_us = self._office.clock.now_us() - window_us
+        now_us = self._office.clock.now_us()
+        since_us = now_us - (WINDOW_MS - _MARGIN_MS) * 1_000
 
         def read(registry: Registry) -> _Due:
             sql = registry.connection
-            clones = alerts.unfrozen(sql, since_us=since_us, limit=AT_ONCE)
-            return _Due(clones, alerts.open_count(sql))
+            return _Due(
+                alerts.unfrozen(sql, since_us=since_us, limit=AT_ONCE),
+                purses.uncounted(sql, since_us=now_us - COUNTED_WITHIN_US, limit=AT_ONCE),
+                purses.due(sql, now_us=now_us, limit=AT_ONCE),
+                alerts.open_count(sql),
+            )
 
         due = await self._office.projector.look(read)
         self.open_alerts = due.open_alerts
         for alert in due.clones:
             await self._freeze(alert)
+        for purse in due.to_count:
+            await self._count(purse)
+        for purse in due.to_settle:
+            await self._settle(purse)
 
     async def _freeze(self, alert: AlertFacts) -> None:
         async def decide(desk: Desk) -> Plan:
@@ -127,6 +141,31 @@ class SystemActs:
             request_id=self._office.own_request_id(body, alert.time_us),
         )
         _log.warning("clone_frozen", alert=alert.seq, act=given.request.seq)
+
+    async def _count(self, purse: Purse) -> None:
+        async def decide(desk: Desk) -> Plan:
+            if await desk.read(lambda r: purses.is_counted(r.connection, purse.seq)):
+                raise Refusal("CONFLICT", retry_after_ms=1_000)
+            number = purse.account_number
+            return count(
+                purse,
+                water_fen=(await desk.wallets(number))["water_fen"],
+                pending_fen=await desk.read(lambda r: purses.pending_fen(r.connection, number)),
+                values=await desk.parameters(),
+            )
+
+        by = By(actor=SYSTEM.actor, reason=f"water purse, seq {purse.seq}")
+        await self._office.record("PurseCounted", decide, by=by, actor=0)
+
+    async def _settle(self, purse: Purse) -> None:
+        async def decide(desk: Desk) -> Plan:
+            if await desk.read(lambda r: purses.is_settled(r.connection, purse.seq)):
+                raise Refusal("CONFLICT", retry_after_ms=1_000)
+            money = await desk.wallets(purse.account_number)
+            return settle(purse, water_fen=money["water_fen"], last_seq=money["last_seq"])
+
+        by = By(actor=SYSTEM.actor, reason=f"water_purse_on_loss, seq {purse.seq}")
+        await self._office.record("PurseSettled", decide, by=by, actor=0)
 
 
 def _carrier(registry: Registry, medium_number: int, now_us: int) -> Carrier | None:

@@ -302,6 +302,30 @@ class AlertAcknowledged(Document):
     alert: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurseCounted(Document):
+    """What stood on the water purse of a lost card; ``purse`` is the act that ended its story.
+
+    From ``due_us`` on it goes to the wallet ``side``.
+    """
+
+    KIND: ClassVar[int] = 77
+    account: int
+    purse: int
+    water_fen: int
+    due_us: int
+    side: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurseSettled(Document):
+    """What was counted left WATER; without effect nothing of it was there any more."""
+
+    KIND: ClassVar[int] = 78
+    account: int
+    purse: int
+
+
 DOCUMENTS: Final[tuple[type[Document], ...]] = (
     CardsIssued,
     CardsHandedOver,
@@ -332,4 +356,6 @@ DOCUMENTS: Final[tuple[type[Document], ...]] = (
     NoticeAcknowledged,
     CloneFrozen,
     AlertAcknowledged,
+    PurseCounted,
+    PurseSettled,
 )

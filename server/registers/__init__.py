@@ -14,6 +14,7 @@ from server.registers import (
     parameters,
     passes,
     passwords,
+    purses,
     staff,
 )
 from server.registers.base import Register
@@ -25,6 +26,7 @@ REGISTERS: Final[tuple[Register, ...]] = (
     cards.REGISTER,
     cases.REGISTER,
     alerts.REGISTER,
+    purses.REGISTER,
     passwords.REGISTER,
     staff.REGISTER,
     access.REGISTER,
