@@ -151,6 +151,7 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "parameter.propose": (_MAKER,),
     "parameter.approve": (_CHECKER,),
     "parameter.what_if": (_MAKER, _CHECKER, _AUDITOR),
+    "category.read": (_MAKER, _CHECKER, _OFFICER, _SUPERVISOR, _FINANCE, _MERCHANT, _AUDITOR, _OPS),
     "calendar.read": tuple(role for role in Role if role is not Role.TERMINAL),
     # access
     "access.check": (_TERMINAL,),
