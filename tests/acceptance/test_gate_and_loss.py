@@ -67,8 +67,9 @@ def test_a_lost_card_is_refused_at_till_and_gate_from_the_same_moment(scene):
 
 
 @pytest.mark.parametrize("after", [1, 20, 90])
+@pytest.mark.clause("七.1")
 def test_passages_answered_before_a_crash_are_answered_so_after_it(scene, after):
-    """Domain 7.1: nothing is answered before it is durable; a retry finds it."""
+    """Regulation 七.1: nothing is answered before it is durable; a retry finds it."""
     gates = Gates(scene.campus)
     gates.zone("CAMPUS", "GATE-1", kind="GATE", passback="ENFORCE", passback_minutes=60)
     gates.group("everybody", "CAMPUS", kinds=["STUDENT"])
