@@ -193,6 +193,7 @@ def outcome(past):
 
 
 def test_one_at_a_time(past):
+    assert past.campus.staff.token, "signed in before they all ask"
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(outcome, [past] * 4))
     assert sorted(outcomes) == ["WHAT_IF_BUSY"] * 3 + ["answered"]
