@@ -20,7 +20,7 @@ SAMPLES = [
         sha256=bytes(32), file_name="2023级1班.xlsx", kind=1, class_name="", rows=45, refused=1
     ),
     documents.HoldersAdded(roster=bytes(32), account_nos=("007", "008"), sealed=(b"\x00", b"\xff")),
-    documents.HoldersChanged(roster=b"", numbers=(7,), sealed=(b"\x00",), statuses=(1,)),
+    documents.HoldersChanged(roster=b"", numbers=(7,), sealed=(b"\x00",), statuses=(2,), held=(7,)),
     documents.PhotosStored(
         numbers=(7,), addresses=(bytes(32),), widths=(600,), heights=(800,), sizes=(90_000,)
     ),
