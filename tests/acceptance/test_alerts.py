@@ -86,6 +86,20 @@ def test_a_card_whose_counter_falls_is_frozen_at_once(scene, desk):
     wait_until(lambda: open_metric(campus) == 0)
 
 
+@pytest.mark.clause("五.1", "七.1")
+def test_what_a_crash_left_undone_is_made_up_for(scene, desk):
+    """Killed as the answer arrives: the next start freezes the card, once."""
+    campus, a = scene.campus, scene.a
+    scene.w1.hold(a, water=True, card_counter=7)
+    copied = scene.w1.hold(a, water=True, card_counter=6)
+    campus.kill9()
+    campus.restart()
+    scene.pos7.sign_in()
+    wait_until(lambda: scene.pos7.pay(a, 1).reason == "CARD_FROZEN", timeout_s=3)
+    (act,) = freezings(campus.staff, a)
+    assert act.seq > copied.seq
+
+
 @pytest.mark.clause("五.1")
 def test_every_sign_of_a_copy_freezes_anew(scene, desk):
     a, w1 = scene.a, scene.w1
