@@ -121,7 +121,7 @@ ERRORS: Final = (
     _error(212, "REQUEST_ID_REUSED", Status.ALREADY_EXISTS, "request_id 已用于其他内容", "request_id was used with another body", "Use a new request_id for a new act."),
     _error(213, "CONFLICT", Status.ABORTED, "状态已变化, 请重试", "The state changed meanwhile", "Read again and retry.", retryable=True),
     _error(214, "TABLE_FULL", Status.RESOURCE_EXHAUSTED, "{table} 已达配置上限", "{table} is at its configured maximum", "Operator: raise the limit in the configuration."),
-    _error(215, "STATE_TRANSITION", Status.FAILED_PRECONDITION, "当前状态 {state} 不允许此操作", "State {state} does not allow this", "See the state table."),
+    _error(215, "STATE_TRANSITION", Status.FAILED_PRECONDITION, "当前状态 {state} 不能 {wanted}; 可以: {legal}", "State {state} does not allow {wanted}; legal: {legal}", "Do one of what is legal."),
     _error(216, "WEAK_PASSWORD", Status.FAILED_PRECONDITION, "密码过于简单 ({rule})", "The password is too easy to guess ({rule})", "Choose one that is no date, number of yours, sequence or former password.", clause="五.2"),
     _error(217, "LIMIT_OVER_CEILING", Status.FAILED_PRECONDITION, "超过个人限额上限 {limit}", "Over the ceiling {limit} for personal limits", "Ask for at most the ceiling."),
     _error(218, "PASSWORD_REFUSED", Status.FAILED_PRECONDITION, "交易密码不正确或已锁定", "The transaction password is wrong or locked", "See the reason of the record in the metadata."),

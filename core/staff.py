@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from core.documents import staff as documents
 from core.permissions import SCOPED, Role
 from core.plans import Plan
-from core.refusals import Refusal, invalid, missing, taken
+from core.refusals import Refusal, illegal, invalid, missing, taken
 
 if TYPE_CHECKING:
     from core.documents import Document
@@ -187,7 +187,7 @@ def disable(member: StaffFacts, *, actor: str, other_admins: int) -> Plan:
     _check_last_admin(member, other_admins)
     _check_other(member, actor)
     if member.disabled:
-        raise Refusal("STATE_TRANSITION", state="DISABLED")
+        raise illegal("DISABLED", "DISABLE", ["ENABLE"])
     return _only(documents.StaffDisabled(staff=member.number))
 
 
@@ -195,7 +195,7 @@ def enable(member: StaffFacts, *, actor: str) -> Plan:
     """Let a disabled member in again."""
     _check_other(member, actor)
     if not member.disabled:
-        raise Refusal("STATE_TRANSITION", state="ENABLED")
+        raise illegal("ENABLED", "ENABLE", ["DISABLE"])
     return _only(documents.StaffEnabled(staff=member.number))
 
 

@@ -9,7 +9,7 @@ from core import sanctions
 from core.counter import refuse_other_class
 from core.documents.cards import NoticeAcknowledged
 from core.plans import Plan
-from core.refusals import Refusal, invalid, missing
+from core.refusals import illegal, invalid, missing
 from server.registers import cases
 from server.services import card_acts, fields
 from server.services.card_messages import notice_message
@@ -141,5 +141,5 @@ def _carrier(registry: Registry, medium: tuple[int, bytes], now_us: int) -> Carr
         raise missing("medium")
     carrier = card_acts.carrier_of(registry, bound, card_acts.moment_at(registry, now_us).today)
     if carrier is None:
-        raise Refusal("STATE_TRANSITION", state=bound.state.name, wanted="SUSPEND")
+        raise illegal(bound.state.name, "SUSPEND", ())
     return carrier
