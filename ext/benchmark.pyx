@@ -279,7 +279,7 @@ cdef void note(cc_shared *s, cc_run *run, int at) noexcept nogil:
 cdef void carry(
     cc_shared *s, cc_run *run, uint32_t first, uint32_t blocks, uint32_t size,
 ) noexcept nogil:
-    """Decide and commit the commands of some blocks, as the sequencer does, until all are durable."""
+    """Decide and commit the commands of some blocks, as the sequencer does, until all are safe."""
     cdef cc_flight *f
     cdef uint32_t done = 0
     cdef int at
