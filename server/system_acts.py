@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -119,12 +120,18 @@ class SystemActs:
 
         due = await self._office.projector.look(read)
         self.open_alerts = due.open_alerts
-        for alert in due.clones:
-            await self._freeze(alert)
-        for purse in due.to_count:
-            await self._count(purse)
-        for purse in due.to_settle:
-            await self._settle(purse)
+        refused: Refusal | None = None
+        for act in (
+            *(partial(self._freeze, alert) for alert in due.clones),
+            *(partial(self._count, purse) for purse in due.to_count),
+            *(partial(self._settle, purse) for purse in due.to_settle),
+        ):
+            try:
+                await act()
+            except Refusal as refusal:  # the others must not wait for it
+                refused = refusal
+        if refused is not None:
+            raise refused
 
     async def _freeze(self, alert: AlertFacts) -> None:
         async def decide(desk: Desk) -> Plan:
