@@ -207,6 +207,7 @@ ERRORS: Final = (
     _error(404, "PASSWORD_UNCHANGED", Status.FAILED_PRECONDITION, "新密码与原密码相同", "The new password is the present one", "Choose another one.", clause="四.4"),
     _error(405, "PASSWORDS_EQUAL", Status.FAILED_PRECONDITION, "交易密码与查询密码不得相同", "Transaction and query password must differ", "Choose another one.", clause="四.3"),
     _error(406, "IDENTITY_MISMATCH", Status.FAILED_PRECONDITION, "证件号码与登记不符", "The ID number is not the one on file", "Compare it with the holder's document.", clause="三.2, 五.5"),
+    _error(407, "INITIAL_PASSWORD", Status.PERMISSION_DENIED, "请先修改初始查询密码", "The initial query password must be changed first", "campuscard holder change-query-password; a loss may be reported at once.", clause="五.2"),
     _error(440, "ZONE_OPEN", Status.FAILED_PRECONDITION, "应急开放, 请通行", "The zone stands open: pass", "Let everybody pass.", clause="四.2"),
     _error(441, "ZONE_LOCKED", Status.FAILED_PRECONDITION, "应急封闭, 禁止进入", "The zone is locked: nobody enters", "Wait until it works again.", clause="四.2"),
     _error(442, "HOLDER_ON_LEAVE", Status.FAILED_PRECONDITION, "休学期间不能通行", "The holder is on leave", "Ask the student affairs office.", clause="八.1"),

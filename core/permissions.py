@@ -68,6 +68,10 @@ PUBLIC: Final = frozenset({"session.open", "loss.report"})
 SIGNED_IN: Final = frozenset({"session.own"})
 """Permissions of everybody who is signed in, whatever their roles: their own session and password."""
 
+WITH_INITIAL_PASSWORD: Final = PUBLIC | SIGNED_IN | {"own.session", "own.password"}
+"""Permissions of a holder whose query password is still the initial one (五.2), which others can guess:
+to change passwords, and to report a loss."""
+
 _HOLDER: Final = Role.HOLDER
 _TEACHER: Final = Role.CLASS_TEACHER
 _AFFAIRS: Final = Role.STUDENT_AFFAIRS
