@@ -10,11 +10,11 @@ from core import accounts, documents, media
 from core.accounts import Money, NewAccount, WantedLimits
 from core.ids import InitialPassword
 from core.password_changes import check_six_digits
-from core.permissions import Role
+from core.permissions import allowing
 from core.refusals import invalid, missing
 from core.roster import derive_person
 from core.rows import LIMIT_DEFAULT, AccountStatus, MediumState
-from server.identity import acting
+from server.identity import caller
 from server.registry import AccountFilter
 from server.services import fields
 from server.services.account_messages import account_message, medium_message, wallets_message
@@ -328,8 +328,8 @@ class AccountService(pb_grpc.AccountServiceServicer):
 
 
 def _without_balance(response: _Credited, field: str) -> _Credited:
-    """Clear a balance where the finance office must not see it."""
-    if acting().role == Role.FINANCE.name:
+    """Clear a balance where the caller may not read accounts, as the finance office may not."""
+    if allowing("account.read", caller().roles) is None:
         response.ClearField(field)  # type: ignore[arg-type] # one of both
     return response
 
