@@ -24,7 +24,7 @@ def desk(campus):
     return CardDesk(campus)
 
 
-@pytest.mark.clause("三.1", "三.1(3)")
+@pytest.mark.clause("三.1(1)", "三.1(3)")
 def test_bounds_of_rosters_and_photos(campus):
     campus.change_parameter("import_rows_max", 2)
     refused("ROSTER_TOO_LONG", import_roster, campus, as_csv(rows(3)))
