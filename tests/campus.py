@@ -93,7 +93,7 @@ SETTINGS = {
 
 
 class ServerFailedError(Exception):
-    """The server did not start; the text is its log."""
+    """The server did not start or end; the text is its log."""
 
 
 def microseconds(when):
@@ -165,7 +165,11 @@ class Campus:
         log = self._log.open("ab")
         offset = log.tell()
         paths = [str(ROOT), str(ROOT / "build" / "stubs"), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "PYTHONFAULTHANDLER": "1",
+        }
         with log, self._console.open("ab") as console:
             self.process = subprocess.Popen(
                 command, cwd=self.directory, stdout=console, stderr=log, env=environment
@@ -240,10 +244,13 @@ class Campus:
         return self.start()
 
     def _ended(self):
+        process, self.process = self.process, None
         try:
-            return self.process.wait(STOP_S)
-        finally:
-            self.process = None
+            return process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # faulthandler writes every thread's stack
+            process.wait()
+            raise ServerFailedError(self.log_text()[-8_000:]) from None
 
     def _close_channel(self):
         if self._channel is not None:
