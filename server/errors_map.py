@@ -88,14 +88,14 @@ def status_of(refusal: Refusal, *, incident: str = "") -> grpc.Status:
     if incident:
         metadata["incident"] = incident
     code = code_of(reason)
-    in_chinese = {name: NOUNS_ZH.get(str(value), value) for name, value in metadata.items()}
+    text_zh, text_en = texts(reason, metadata)
     details: list[Message] = [
         ErrorInfo(
             reason=reason.name,
             domain=DOMAIN,
             metadata={name: str(value) for name, value in metadata.items()},
         ),
-        LocalizedMessage(locale="zh-CN", message=fill(reason.zh, in_chinese, currency=" 元")),
+        LocalizedMessage(locale="zh-CN", message=text_zh),
     ]
     if code is grpc.StatusCode.INVALID_ARGUMENT and metadata.get("field"):
         violation = BadRequest.FieldViolation(
@@ -110,11 +110,20 @@ def status_of(refusal: Refusal, *, incident: str = "") -> grpc.Status:
         details.append(RetryInfo(retry_delay=delay))
     status = RpcStatus(
         code=code.value[0],
-        message=fill(reason.en, metadata, currency=" yuan"),
+        message=text_en,
         details=[_packed(detail) for detail in details],
     )
     converted: grpc.Status = rpc_status.to_status(status)
     return converted
+
+
+def texts(reason: Reason, metadata: dict[str, str | int]) -> tuple[str, str]:
+    """Return what a reason says to people, Chinese and English, with its numbers and names."""
+    in_chinese = {name: NOUNS_ZH.get(str(value), value) for name, value in metadata.items()}
+    return (
+        fill(reason.zh, in_chinese, currency=" 元"),
+        fill(reason.en, metadata, currency=" yuan"),
+    )
 
 
 def fill(template: str, metadata: dict[str, str | int], *, currency: str) -> str:

@@ -12,18 +12,20 @@ from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from clients.admin.access_hours import read_days, read_windows, write_day, write_windows
 from clients.admin.accounts import AccountArgument, choice, finish
-from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services
+from clients.admin.calls import DEFAULT_ADDRESS, PAGE, AddressOption, Services
 from clients.admin.console import (
     Failure,
     Output,
     OutputOption,
+    done,
     print_json,
     print_table,
     tr,
 )
 from clients.admin.office_cards import moment_us
+from clients.admin.office_roster import DryRunOption
 from clients.admin.payments import CardOption, local_time
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import enum_word, plain, reason_words
 from clients.terminal import card
 
 app: Final = typer.Typer(
@@ -31,7 +33,6 @@ app: Final = typer.Typer(
     help=tr("出入管控: 区域、通行组、门禁记录、人脸。", "Gates: zones, groups, passages, faces."),
 )
 
-PAGE: Final = 1_000
 ReasonOption = Annotated[str, typer.Option(help=tr("原因, 记入日志。", "Why; it is journaled."))]
 ZoneArgument = Annotated[str, typer.Argument(metavar="ZONE", help=tr("区域号。", "Zone."))]
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help=tr("通行组。", "Group."))]
@@ -43,18 +44,6 @@ def _hexadecimal(text: str, option: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError as error:
         raise typer.BadParameter(f"{option}: {error}") from error
-
-
-def _all(services: Services, method: Any, request: Any, field: str) -> list[Any]:
-    """Read every page of a list."""
-    found: list[Any] = []
-    request.page_size = PAGE
-    while True:
-        page = services.call(method, request)
-        found += getattr(page, field)
-        request.page_token = page.next_page_token
-        if not page.next_page_token:
-            return found
 
 
 # -- zones ----------------------------------------------------------------------------------------
@@ -69,7 +58,7 @@ def zones(
     """List zones."""
     with Services(address) as services:
         request = pb.ListZonesRequest(kind=kind.upper())
-        found = _all(services, services.access.ListZones, request, "zones")
+        found = services.pages(services.access.ListZones, request, "zones")
     if output is Output.JSON:
         print_json([plain(zone) for zone in found])
         return
@@ -161,7 +150,7 @@ def groups(
     """List groups with who is in them and their hours."""
     with Services(address) as services:
         request = pb.ListGroupsRequest(zone_id=zone)
-        found = _all(services, services.access.ListGroups, request, "groups")
+        found = services.pages(services.access.ListGroups, request, "groups")
     if output is Output.JSON:
         print_json([plain(group) for group in found])
         return
@@ -233,13 +222,21 @@ def add_member(
     group: GroupArgument,
     account: AccountsArgument,
     reason: ReasonOption = "",
+    dry_run: DryRunOption = False,
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Put accounts into a group by their numbers."""
-    request = pb.PutMemberRequest(group_id=group, account_nos=account, reason=reason)
+    request = pb.PutMemberRequest(
+        group_id=group, account_nos=account, reason=reason, dry_run=dry_run
+    )
     with Services(address) as services:
         response = services.act(services.access.PutMember, request)
+    if dry_run:
+        text = tr(f"可加入 {response.added} 人", f"{response.added} would be put in")
+        unchanged = tr("已在组内", "is in it already")
+        _end_dry_run(response, output, text, tr("加入", "put in"), unchanged)
+        return
     finish(response, output, tr(f"加入 {response.added} 人", f"{response.added} put in"))
 
 
@@ -248,14 +245,42 @@ def remove_member(
     group: GroupArgument,
     account: AccountsArgument,
     reason: ReasonOption = "",
+    dry_run: DryRunOption = False,
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Take accounts out of a group they were put into by their numbers."""
-    request = pb.RemoveMemberRequest(group_id=group, account_nos=account, reason=reason)
+    request = pb.RemoveMemberRequest(
+        group_id=group, account_nos=account, reason=reason, dry_run=dry_run
+    )
     with Services(address) as services:
         response = services.act(services.access.RemoveMember, request)
+    if dry_run:
+        text = tr(f"可移除 {response.removed} 人", f"{response.removed} would be taken out")
+        unchanged = tr("未按学工号加入", "was not put in by number")
+        _end_dry_run(response, output, text, tr("移除", "taken out"), unchanged)
+        return
     finish(response, output, tr(f"移除 {response.removed} 人", f"{response.removed} taken out"))
+
+
+def _end_dry_run(response: Any, output: Output, text: str, changed: str, unchanged: str) -> None:
+    """Print what would become of each account; one that does not exist stops them all."""
+    if output is Output.JSON:
+        print_json({"dry_run": True, **plain(response)})
+    else:
+        rows = [
+            [item.account_no, reason_words(item) or (changed if item.changed else unchanged)]
+            for item in response.results
+        ]
+        print_table(tr("账号 结果", "account result").split(), rows)
+    refused = sum(bool(item.reason) for item in response.results)
+    if refused:
+        raise Failure(
+            tr(f"{refused} 个账号有误, 整个请求会被拒绝。", f"{refused} accounts refuse them all."),
+            told=output is Output.JSON,
+        )
+    if output is Output.TEXT:
+        done(text)
 
 
 # -- passages -------------------------------------------------------------------------------------

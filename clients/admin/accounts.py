@@ -148,21 +148,9 @@ def list_accounts(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List accounts in order of their number."""
-    found: list[pb.Account] = []
-    token = ""
+    request = pb.ListAccountsRequest(class_name=group, name_prefix=name)
     with Services(address) as services:
-        while len(found) < limit:
-            request = pb.ListAccountsRequest(
-                page_size=min(1000, limit - len(found)),
-                page_token=token,
-                class_name=group,
-                name_prefix=name,
-            )
-            page = services.call(services.accounts.ListAccounts, request)
-            found += page.accounts
-            token = page.next_page_token
-            if not token:
-                break
+        found = services.pages(services.accounts.ListAccounts, request, "accounts", limit=limit)
     if output is Output.JSON:
         print_json([plain(account) for account in found])
         return

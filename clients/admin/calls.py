@@ -30,6 +30,8 @@ from core.ids import make_request_id
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
 TIMEOUT_S: Final = 10.0
+PAGE: Final = 1_000
+"""Items of a page, the most a server gives."""
 _RECEIVE_MAX: Final = 8 << 20  # a message of Follow
 
 AddressOption = Annotated[
@@ -93,6 +95,38 @@ class Services:
                 if not _may_repeat(error) or time.monotonic() + pause_s >= ends:
                     raise failure_of(error, self.address) from error
                 time.sleep(pause_s)
+
+    def pages(
+        self,
+        method: Callable[..., Any],
+        request: Any,
+        field: str,
+        *,
+        limit: int = 0,
+        timeout_s: float = TIMEOUT_S,
+        metadata: tuple[tuple[str, str | bytes], ...] = (),
+    ) -> list[Any]:
+        """Read a list page by page.
+
+        Args:
+            method: that lists.
+            request: its filters.
+            field: of the response, with the items.
+            limit: items at most; 0: all of them.
+            timeout_s: for one page.
+            metadata: sent with each call.
+
+        Raises:
+            Failure: what went wrong and the next step.
+        """
+        found: list[Any] = []
+        while True:
+            request.page_size = min(PAGE, limit - len(found)) if limit else PAGE
+            page = self.call(method, request, timeout_s=timeout_s, metadata=metadata)
+            found += getattr(page, field)
+            request.page_token = page.next_page_token
+            if not page.next_page_token or len(found) == limit:
+                return found
 
     def act(
         self, method: Callable[..., Response], request: Any, *, timeout_s: float = TIMEOUT_S

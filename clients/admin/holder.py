@@ -15,7 +15,6 @@ from google.protobuf.message import Message
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import card_office_service_pb2 as cards_pb
 from campuscard.v1 import holder_service_pb2 as pb
-from campuscard.v1 import staff_service_pb2 as staff_pb
 from clients.admin.accounts import choice, finish
 from clients.admin.calls import (
     DEFAULT_ADDRESS,
@@ -50,7 +49,6 @@ QUERY_VARIABLE: Final = "CAMPUSCARD_QUERY_PASSWORD"
 NEW_QUERY_VARIABLE: Final = "CAMPUSCARD_NEW_QUERY_PASSWORD"
 PIN_VARIABLE: Final = "CAMPUSCARD_PIN"
 NEW_PIN_VARIABLE: Final = "CAMPUSCARD_NEW_PIN"
-PAGE: Final = 1_000
 
 LimitOption = Annotated[int, typer.Option(min=1, max=100_000, help=tr("最多几条。", "At most."))]
 
@@ -131,16 +129,10 @@ def transactions(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List what happened to one's own account, newest first."""
-    found: list[accounts_pb.AccountTransaction] = []
     request = pb.ListMyTransactionsRequest()
     with Services(address) as services:
-        while len(found) < limit:
-            request.page_size = min(PAGE, limit - len(found))
-            page = _call(services, services.holders.ListMyTransactions, request)
-            found += page.transactions
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
+        own, session = services.holders.ListMyTransactions, _session(services)
+        found = services.pages(own, request, "transactions", limit=limit, metadata=session)
     if output is Output.JSON:
         print_json([plain(record) for record in found])
     else:
@@ -267,16 +259,10 @@ def acts(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List acts about one's own account, newest first."""
-    found: list[staff_pb.ActEntry] = []
     request = pb.ListMyActsRequest()
     with Services(address) as services:
-        while len(found) < limit:
-            request.page_size = min(PAGE, limit - len(found))
-            page = _call(services, services.holders.ListMyActs, request)
-            found += page.acts
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
+        own, session = services.holders.ListMyActs, _session(services)
+        found = services.pages(own, request, "acts", limit=limit, metadata=session)
     if output is Output.JSON:
         print_json([plain(act) for act in found])
     else:
@@ -293,6 +279,11 @@ def _kept(address: str) -> str:
 
 def _call(services: Services, method: Callable[..., Response], request: Message) -> Response:
     """Call as the holder who is signed in."""
+    return services.call(method, request, metadata=_session(services))
+
+
+def _session(services: Services) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the metadata of the holder who is signed in."""
     token = token_for(_kept(services.address))
     if not token:
         raise Failure(
@@ -301,7 +292,7 @@ def _call(services: Services, method: Callable[..., Response], request: Message)
             step="campuscard holder sign-in NUMBER",
             reason="SESSION_REQUIRED",
         )
-    return services.call(method, request, metadata=signed_metadata(token))
+    return signed_metadata(token)
 
 
 def _query_password() -> str:

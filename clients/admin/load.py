@@ -29,6 +29,7 @@ from campuscard.v1 import parameter_service_pb2 as parameters_pb
 from campuscard.v1 import parameter_service_pb2_grpc as parameters_grpc
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from clients import campus
+from clients.admin.calls import PAGE
 from clients.admin.rules import wanted_values
 from clients.campus import Card, Fault, MerchantRow, Person, Source, TerminalRow
 from clients.terminal.backoff import Backoff
@@ -39,7 +40,6 @@ from core.ids import make_request_id
 AT_ONCE: Final = 128  # calls under way
 TRIES: Final = 12
 CALL_S: Final = 20.0
-PAGE: Final = 1000
 RULES_FILE: Final = "rules.toml"
 REASON: Final = "rules.toml"
 

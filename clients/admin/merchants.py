@@ -26,34 +26,6 @@ app: Final = typer.Typer(
     help=tr("商户与终端。", "Merchants and terminals."),
 )
 
-PAGE: Final = 1000
-
-
-def all_merchants(services: Services) -> list[pb.Merchant]:
-    """Read every merchant, page by page."""
-    found: list[pb.Merchant] = []
-    token = ""
-    while True:
-        request = pb.ListMerchantsRequest(page_size=PAGE, page_token=token)
-        page = services.call(services.merchants.ListMerchants, request)
-        found += page.merchants
-        token = page.next_page_token
-        if not token:
-            return found
-
-
-def all_terminals(services: Services, *, merchant_id: str = "") -> list[pb.Terminal]:
-    """Read every terminal, page by page."""
-    found: list[pb.Terminal] = []
-    token = ""
-    while True:
-        request = pb.ListTerminalsRequest(page_size=PAGE, page_token=token, merchant_id=merchant_id)
-        page = services.call(services.merchants.ListTerminals, request)
-        found += page.terminals
-        token = page.next_page_token
-        if not token:
-            return found
-
 
 def category_numbers(services: Services) -> dict[str, int]:
     """Return the number of every category in force by its code."""
@@ -67,7 +39,9 @@ def list_merchants(
 ) -> None:
     """List merchants."""
     with Services(address) as services:
-        found = all_merchants(services)
+        found = services.pages(
+            services.merchants.ListMerchants, pb.ListMerchantsRequest(), "merchants"
+        )
         codes = {number: code.lower() for code, number in category_numbers(services).items()}
     if output is Output.JSON:
         print_json([plain(merchant) | {"category": codes[merchant.category]} for merchant in found])
@@ -130,7 +104,8 @@ def list_terminals(
 ) -> None:
     """List terminals."""
     with Services(address) as services:
-        found = all_terminals(services, merchant_id=merchant_id)
+        request = pb.ListTerminalsRequest(merchant_id=merchant_id)
+        found = services.pages(services.merchants.ListTerminals, request, "terminals")
     if output is Output.JSON:
         print_json([plain(terminal) for terminal in found])
         return

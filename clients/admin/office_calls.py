@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import typer
 
+from campuscard.v1 import card_office_service_pb2 as pb
 from clients.admin.accounts import finish
 from clients.admin.calls import Services
-from clients.admin.console import Output, print_json, print_table
+from clients.admin.console import Failure, Output, print_json, print_table, tr
 from clients.admin.plain import plain
 from clients.terminal import card
 
@@ -31,17 +32,10 @@ def read(address: str, method: str, request: Any) -> Any:
 
 
 def read_pages(address: str, method: str, request: Any, field: str, limit: int) -> list[Any]:
-    """Read a list page by page, at most so many items."""
-    found: list[Any] = []
+    """Read a list of CardOfficeService, at most so many items."""
     with Services(address) as services:
-        while len(found) < limit:
-            request.page_size = min(1_000, limit - len(found))
-            page = services.call(getattr(services.office, method), request, timeout_s=ACT_S)
-            found += getattr(page, field)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
-    return found
+        listing = getattr(services.office, method)
+        return services.pages(listing, request, field, limit=limit, timeout_s=ACT_S)
 
 
 def print_list(
@@ -52,6 +46,14 @@ def print_list(
         print_json([plain(item) for item in found])
     else:
         print_table(columns.split(), rows, title=title)
+
+
+def end_items(results: list[pb.ItemResult], output: Output) -> None:
+    """End with the exit code of a refusal when an item was refused."""
+    refused = sum(bool(result.reason) for result in results)
+    if refused:
+        text = tr(f"{refused} 项未办", f"{refused} items were refused")
+        raise Failure(text, told=output is Output.JSON)
 
 
 def uid_of(text: str) -> bytes:

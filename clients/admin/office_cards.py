@@ -22,12 +22,13 @@ from clients.admin.console import (
     note,
     notes,
     print_json,
+    print_table,
     tr,
 )
-from clients.admin.office_calls import ACT_S, act, print_list, read_pages, uid_of
+from clients.admin.office_calls import ACT_S, act, end_items, print_list, read_pages, uid_of
 from clients.admin.office_roster import DryRunOption, app
 from clients.admin.payments import local_time
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import enum_word, plain, reason_words
 from clients.campus import FileFormatError, read_cards
 
 SLICE: Final = 400
@@ -106,16 +107,7 @@ def issue(
                 result.index += start
                 results.append(result)
             bars.advance(bar, len(some))
-    _print_results(results, output, {"batch": batch, "dry_run": dry_run})
-    issued = sum(not result.reason for result in results)
-    if output is Output.TEXT:
-        done(
-            tr(
-                f"{'可发' if dry_run else '已发'} {issued} 张, 批次 {batch}",
-                f"{'Would issue' if dry_run else 'Issued'} {issued} cards, batch {batch}",
-            )
-        )
-    _end(results, output)
+    _end_issue(results, output, batch, dry_run=dry_run)
 
 
 def _issue_items(account: str, uid: str, file: Path | None) -> list[pb.IssueItem]:
@@ -138,75 +130,112 @@ def _issue_items(account: str, uid: str, file: Path | None) -> list[pb.IssueItem
     return [pb.IssueItem(account_no=row.account_no, uid=row.uid) for row in table.rows]
 
 
-def _print_results(results: list[pb.ItemResult], output: Output, more: dict[str, Any]) -> None:
+def _end_issue(results: list[pb.ItemResult], output: Output, batch: int, *, dry_run: bool) -> None:
+    """Print each item of a dry run, else those refused; then how many in all."""
+    issued = sum(not result.reason for result in results)
     if output is Output.JSON:
-        print_json({**more, "results": [plain(result) for result in results]})
-        return
-    rows = [
-        [str(result.index + 1), result.account_no, result.reason]
-        for result in results
-        if result.reason
-    ]
-    if rows:
-        print_list([], output, tr("序号 账号 原因", "item account reason"), rows)
+        told = [plain(result) for result in results]
+        print_json({"batch": batch, "dry_run": dry_run, "results": told})
+    else:
+        rows = [
+            [
+                str(result.index + 1),
+                result.account_no,
+                reason_words(result) or enum_word(pb.CardType.DESCRIPTOR, result.type),
+            ]
+            for result in results
+            if dry_run or result.reason
+        ]
+        if rows:
+            print_table(tr("序号 账号 结果", "item account result").split(), rows)
+        if dry_run:
+            done(tr(f"可发 {issued} 张", f"{issued} cards would be issued"))
+        else:
+            done(tr(f"已发 {issued} 张, 批次 {batch}", f"{issued} cards issued, batch {batch}"))
+    end_items(results, output)
 
 
-def _end(results: list[pb.ItemResult], output: Output) -> None:
-    """End with the exit code of a refusal when an item was refused."""
-    refused = sum(bool(result.reason) for result in results)
-    if refused:
-        text = tr(f"{refused} 项未办", f"{refused} items were refused")
-        raise Failure(text, told=output is Output.JSON)
-
-
-@app.command("hand-over", help=tr("一批卡移交学生处。", "Hand a batch over."))
+@app.command(
+    "hand-over",
+    help=tr("一批卡移交学生处。", "Hand a batch over to the student affairs office."),
+)
 def hand_over(
     batch: BatchArgument,
+    dry_run: DryRunOption = False,
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Hand the cards of a batch over to the student affairs office."""
-    count = 0
-    while True:
-        with Services(address) as services:
-            request = pb.HandOverRequest(batch=batch)
-            response = services.act(services.office.HandOver, request, timeout_s=ACT_S)
-        count += response.handed_over
-        if not response.remaining:
-            break
-    response.handed_over = count
-    _finish_count(response, output, tr(f"已移交 {count} 张", f"{count} cards handed over"))
+    request = pb.HandOverRequest(batch=batch, dry_run=dry_run)
+    response = _whole(address, "HandOver", request, "handed_over")
+    text = tr(
+        f"{'可移交' if dry_run else '已移交'} {response.handed_over} 张",
+        f"{response.handed_over} cards {'would be ' if dry_run else ''}handed over",
+    )
+    _end_whole(response, [], output, text, dry_run=dry_run)
 
 
-@app.command("activate", help=tr("启用卡: 按 UID 或整批。", "Activate cards: by UID or a batch."))
+@app.command(
+    "activate", help=tr("启用卡: 逐张按 UID, 或整批。", "Activate cards: by UID, or a whole batch.")
+)
 def activate(
     uids: Annotated[list[str] | None, typer.Argument(metavar="UID…")] = None,
     batch: Annotated[int, typer.Option(help=tr("整批。", "A whole batch."))] = 0,
+    dry_run: DryRunOption = False,
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Activate cards on delivery."""
     tokens = [uid_of(text) for text in uids or []]
-    count = 0
-    while True:
-        with Services(address) as services:
-            request = pb.ActivateCardsRequest(uids=tokens, batch=batch)
-            response = services.act(services.office.ActivateCards, request, timeout_s=ACT_S)
-        count += response.activated
-        if not response.remaining:
-            break
-    response.activated = count
-    _finish_count(response, output, tr(f"已启用 {count} 张", f"{count} cards activated"))
-    if output is Output.TEXT:
-        _print_results(list(response.results), output, {})
-    _end(list(response.results), output)
+    request = pb.ActivateCardsRequest(uids=tokens, batch=batch, dry_run=dry_run)
+    response = _whole(address, "ActivateCards", request, "activated")
+    text = tr(
+        f"{'可启用' if dry_run else '已启用'} {response.activated} 张",
+        f"{response.activated} cards {'would be ' if dry_run else ''}activated",
+    )
+    _end_whole(response, tokens, output, text, dry_run=dry_run)
 
 
-def _finish_count(response: Any, output: Output, text: str) -> None:
+def _whole(address: str, method: str, request: Any, count: str) -> Any:
+    """Call until no card of a batch remains; the response has the count and results of all calls."""
+    total, results = 0, list[pb.ItemResult]()
+    with Services(address) as services:
+        while True:
+            response: Any = services.act(getattr(services.office, method), request, timeout_s=ACT_S)
+            total += getattr(response, count)
+            for result in response.results:
+                result.index += len(results)
+            results += response.results
+            if not response.remaining:
+                break
+            if request.dry_run:
+                request.after_card_no = response.results[-1].card_no
+    setattr(response, count, total)
+    del response.results[:]
+    response.results.extend(results)
+    return response
+
+
+def _end_whole(
+    response: Any, uids: list[bytes], output: Output, text: str, *, dry_run: bool
+) -> None:
+    """Print each card of a dry run, else those refused; then how many in all."""
+    results = list(response.results)
     if output is Output.JSON:
-        print_json(plain(response))
+        print_json({"dry_run": dry_run, **plain(response)})
     else:
-        done(f"{text}   seq {response.act.seq}")
+        rows = [_result_row(item, uids) for item in results if dry_run or item.reason]
+        if rows:
+            columns = tr("卡号 账号 结果", "card account result").split()
+            print_table([*(["UID"] if uids else []), *columns], rows)
+        done(text if dry_run else f"{text}   seq {response.act.seq}")
+    end_items(results, output)
+
+
+def _result_row(item: pb.ItemResult, uids: list[bytes]) -> list[str]:
+    uid = [uids[item.index].hex().upper()] if uids else []
+    became = reason_words(item) or enum_word(pb.CardState.DESCRIPTOR, item.state)
+    return [*uid, str(item.card_no or ""), item.account_no, became]
 
 
 @app.command("cards", help=tr("卡列表。", "List cards."))

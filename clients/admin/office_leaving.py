@@ -26,7 +26,15 @@ from clients.admin.console import (
     tr,
     yuan,
 )
-from clients.admin.office_calls import ACT_S, act, print_list, read, read_pages, uid_of
+from clients.admin.office_calls import (
+    ACT_S,
+    act,
+    end_items,
+    print_list,
+    read,
+    read_pages,
+    uid_of,
+)
 from clients.admin.office_cards import (
     CardOption,
     ClassOption,
@@ -37,7 +45,7 @@ from clients.admin.office_cards import (
 from clients.admin.office_cases import NeededReason, PaidOption, ReceiptOption
 from clients.admin.office_roster import DryRunOption, app
 from clients.admin.payments import amount, local_time
-from clients.admin.plain import plain
+from clients.admin.plain import enum_word, plain, reason_words
 
 FILE_MAX: Final = 1 << 20
 """Bytes of a file of UIDs or of a key at most."""
@@ -87,14 +95,19 @@ def return_class(
         response = services.act(services.office.ReturnCards, request, timeout_s=ACT_S)
     if output is Output.JSON:
         print_json(plain(response))
+        end_items(list(response.results), output)
         return
     rows = [
-        [uids[item.index].hex().upper(), item.account_no, item.reason]
+        [
+            uids[item.index].hex().upper(),
+            item.account_no,
+            reason_words(item) or enum_word(pb.CardState.DESCRIPTOR, item.state),
+        ]
         for item in response.results
-        if item.reason
+        if dry_run or item.reason
     ]
     if rows:
-        print_table(tr("UID 持卡人 原因", "UID owner reason").split(), rows)
+        print_table(tr("UID 持卡人 结果", "UID owner result").split(), rows)
     if response.missing:
         print_table([tr("未退", "missing")], [[account] for account in response.missing])
     verb = tr("可退", "Would return") if dry_run else tr("已退", "Returned")
@@ -104,6 +117,7 @@ def return_class(
             f"{verb} {response.returned}, {len(response.missing)} missing",
         )
     )
+    end_items(list(response.results), output)
 
 
 def _lines(file: str) -> list[str]:

@@ -193,8 +193,6 @@ def photos(
     archives = [file for file in files if file.suffix.lower() == ".zip"]
     if archives and len(files) > 1:
         raise typer.BadParameter(tr("一次只能提交一个 .zip", "one .zip at a time"))
-    if dry_run and not archives:
-        raise typer.BadParameter(tr("--dry-run 只用于 .zip", "--dry-run is for a .zip"))
     with Services(address) as services, _bar(output) as bar:
         if archives:
             header = pb.UploadPhotoArchiveHeader(
@@ -205,14 +203,16 @@ def photos(
             )
             found = _send_archive(services, files[0], header, bar)
         else:
-            found = _send_photos(services, files, bar, recent_frontal=recent_frontal)
+            found = _send_photos(
+                services, files, bar, recent_frontal=recent_frontal, dry_run=dry_run
+            )
     refused = [photo for photo in found if photo.outcome == pb.PHOTO_OUTCOME_REFUSED]
     lines = [
         [photo.file_name, photo.fault.reason, tr(photo.fault.text_zh, photo.fault.text_en)]
         for photo in refused
     ]
     _write_report(report, ["file", "reason", "text"], lines)
-    _end_photos(found, lines, output)
+    _end_photos(found, lines, output, dry_run=dry_run)
 
 
 def _send_archive(
@@ -237,14 +237,22 @@ def _send_archive(
 
 
 def _send_photos(
-    services: Services, files: Sequence[Path], bar: Progress, *, recent_frontal: bool
+    services: Services,
+    files: Sequence[Path],
+    bar: Progress,
+    *,
+    recent_frontal: bool,
+    dry_run: bool,
 ) -> list[pb.PhotoResult]:
     """Send photos singly; one that is refused does not stop the others."""
     found = []
     task = bar.add_task(tr("照片", "photos"), total=len(files))
     for file in files:
         request = pb.UploadPhotoRequest(
-            file_name=file.name, content=file.read_bytes(), recent_frontal=recent_frontal
+            file_name=file.name,
+            content=file.read_bytes(),
+            recent_frontal=recent_frontal,
+            dry_run=dry_run,
         )
         result = pb.PhotoResult(file_name=file.name)
         try:
@@ -263,14 +271,17 @@ def _send_photos(
     return found
 
 
-def _end_photos(found: Sequence[pb.PhotoResult], lines: list[list[str]], output: Output) -> None:
+def _end_photos(
+    found: Sequence[pb.PhotoResult], lines: list[list[str]], output: Output, *, dry_run: bool
+) -> None:
     if output is Output.JSON:
         print_json([plain(photo) for photo in found])
     else:
         if lines:
             print_table(tr("文件 原因 说明", "file reason text").split(), lines[:SHOWN])
         taken = len(found) - len(lines)
-        done(tr(f"接收 {taken}, 拒绝 {len(lines)}", f"{taken} taken, {len(lines)} refused"))
+        words = tr("可接收", "would be taken") if dry_run else tr("接收", "taken")
+        done(tr(f"{words} {taken}, 拒绝 {len(lines)}", f"{taken} {words}, {len(lines)} refused"))
     if lines:
         raise Failure(
             tr(f"{len(lines)} 张照片被拒绝。", f"{len(lines)} photos were refused."),
@@ -325,15 +336,8 @@ def holders(
         status=choice(pb.HolderStatus, status, "--status") if status else 0,  # type: ignore[arg-type] # checked
         photo=choice(pb.PhotoFilter, photo, "--photo") if photo else 0,  # type: ignore[arg-type] # checked
     )
-    found: list[pb.Holder] = []
     with Services(address) as services:
-        while len(found) < limit:
-            request.page_size = min(1_000, limit - len(found))
-            page = services.call(services.office.ListHolders, request)
-            found += page.holders
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
+        found = services.pages(services.office.ListHolders, request, "holders", limit=limit)
     if output is Output.JSON:
         print_json([plain(holder) for holder in found])
         return

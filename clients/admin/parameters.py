@@ -30,7 +30,6 @@ app: Final = typer.Typer(
     ),
 )
 
-PAGE: Final = 1_000
 CATEGORY_FLAGS: Final = {
     "day": "counts_toward_day",
     "meal": "counts_toward_meal",
@@ -101,8 +100,9 @@ def show(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show one key."""
-    response = _read(address, key)
-    parameter = response.parameter
+    with Services(address) as services:
+        request = pb.GetParameterRequest(key=key, page_size=1)
+        parameter = services.call(services.parameters.GetParameter, request).parameter
     if output is Output.JSON:
         print_json(plain(parameter))
         return
@@ -132,9 +132,11 @@ def history(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show the versions of a key, newest first."""
-    response = _read(address, key)
+    with Services(address) as services:
+        request = pb.GetParameterRequest(key=key)
+        versions = services.pages(services.parameters.GetParameter, request, "versions")
     if output is Output.JSON:
-        print_json([plain(version) for version in response.versions])
+        print_json([plain(version) for version in versions])
         return
     rows = [
         [
@@ -149,7 +151,7 @@ def history(
             else str(version.in_force_seq or tr("待生效", "waits")),
             version.reason,
         ]
-        for version in response.versions
+        for version in versions
     ]
     columns = tr(
         "版本 值 生效 提案 复核 变更号 生效流水 原因",
@@ -258,16 +260,10 @@ def proposals(
 ) -> None:
     """List proposals, newest first."""
     number = 0 if state == "all" else choice(pb.ProposalState, state, "--state")
-    request: Any = pb.ListProposalsRequest(page_size=PAGE)
+    request: Any = pb.ListProposalsRequest()
     request.state = number
-    found: list[pb.Proposal] = []
     with Services(address) as services:
-        while True:
-            response = services.call(services.parameters.ListProposals, request)
-            found += response.proposals
-            request.page_token = response.next_page_token
-            if not request.page_token:
-                break
+        found = services.pages(services.parameters.ListProposals, request, "proposals")
     if output is Output.JSON:
         print_json([plain(proposal) for proposal in found])
         return
@@ -396,13 +392,6 @@ def calendar(
         if day.hours or day.exception
     ]
     print_table(tr("日期 时间 备注", "date hours note").split(), rows)
-
-
-def _read(address: str, key: str) -> pb.GetParameterResponse:
-    with Services(address) as services:
-        return services.call(
-            services.parameters.GetParameter, pb.GetParameterRequest(key=key, page_size=PAGE)
-        )
 
 
 def _proposed(response: Any, output: Output, key: str) -> None:

@@ -338,18 +338,11 @@ def history(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List what happened to an account, newest first."""
-    records: list[accounts_pb.AccountTransaction] = []
-    token = ""
+    request = accounts_pb.ListTransactionsRequest(account_no=account)
     with Services(address) as services:
-        while len(records) < limit:
-            request = accounts_pb.ListTransactionsRequest(
-                account_no=account, page_size=min(1000, limit - len(records)), page_token=token
-            )
-            page = services.call(services.accounts.ListTransactions, request)
-            records += page.transactions
-            token = page.next_page_token
-            if not token:
-                break
+        records = services.pages(
+            services.accounts.ListTransactions, request, "transactions", limit=limit
+        )
     if output is Output.JSON:
         print_json([plain(record) for record in records])
         return

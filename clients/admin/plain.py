@@ -8,6 +8,10 @@ from typing import Any
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
+from clients.admin.console import tr
+from core.catalogue import BY_NAME
+
+_HOLE = re.compile(r"\s*\{[^}]*\}\s*")
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -28,6 +32,19 @@ def enum_word(enum: EnumDescriptor, number: int) -> str:
         return str(number)
     prefix = _WORD_START.sub("_", enum.name).upper() + "_"
     return str(value.name).removeprefix(prefix).lower()
+
+
+def reason_words(item: Any) -> str:
+    """Say why an item was refused, with the reason's name; empty when it was not.
+
+    Args:
+        item: a result with ``reason``, and with texts where the server knows the numbers in them.
+    """
+    if not item.reason:
+        return ""
+    known = BY_NAME.get(item.reason)
+    template = tr(known.zh, known.en) if known is not None else ""
+    return f"{tr(item.text_zh, item.text_en) or _HOLE.sub('…', template)} ({item.reason})"
 
 
 def enum_number(enum: EnumDescriptor, word: str) -> int:

@@ -37,7 +37,6 @@ app: Final = typer.Typer(
 
 PASSWORD_VARIABLE: Final = "CAMPUSCARD_PASSWORD"  # noqa: S105 - the name of a variable
 NEW_PASSWORD_VARIABLE: Final = "CAMPUSCARD_NEW_PASSWORD"  # noqa: S105
-PAGE: Final = 1_000
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help=tr("登录名。", "Sign-in name."))]
 ReasonOption = Annotated[str, typer.Option(help=tr("原因, 记入日志。", "Why; it is journaled."))]
@@ -204,15 +203,9 @@ def list_staff(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List members."""
-    found: list[pb.StaffMember] = []
-    request = pb.ListStaffRequest(role=role, page_size=PAGE)
+    request = pb.ListStaffRequest(role=role)
     with Services(address) as services:
-        while True:
-            page = services.call(services.staff.ListStaff, request)
-            found += page.staff
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
+        found = services.pages(services.staff.ListStaff, request, "staff")
     if output is Output.JSON:
         print_json([plain(member) for member in found])
         return
@@ -263,12 +256,9 @@ def grant(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Give a role."""
-    request = pb.GrantRoleRequest(
-        name=name, grant=pb.RoleGrant(role=role, scope=scope), reason=reason
-    )
-    with Services(address) as services:
-        response = services.act(services.staff.GrantRole, request)
-    finish(response, output, f"{name}: + {role} {scope}".rstrip())
+    given = pb.RoleGrant(role=role, scope=scope)
+    request = pb.GrantRoleRequest(name=name, grant=given, reason=reason)
+    _act(address, "GrantRole", request, output, f"{name}: + {role} {scope}".rstrip())
 
 
 @app.command("revoke", help=tr("收回角色。", "Take a role back."))
@@ -281,12 +271,9 @@ def revoke(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Take a role back."""
-    request = pb.RevokeRoleRequest(
-        name=name, grant=pb.RoleGrant(role=role, scope=scope), reason=reason
-    )
-    with Services(address) as services:
-        response = services.act(services.staff.RevokeRole, request)
-    finish(response, output, f"{name}: - {role} {scope}".rstrip())
+    given = pb.RoleGrant(role=role, scope=scope)
+    request = pb.RevokeRoleRequest(name=name, grant=given, reason=reason)
+    _act(address, "RevokeRole", request, output, f"{name}: - {role} {scope}".rstrip())
 
 
 @app.command("disable", help=tr("停用员工。", "Keep a member out."))
@@ -298,9 +285,8 @@ def disable(
 ) -> None:
     """Keep a member out."""
     request = pb.DisableStaffRequest(name=name, reason=reason)
-    with Services(address) as services:
-        response = services.act(services.staff.DisableStaff, request)
-    finish(response, output, tr(f"已停用 {name}", f"Disabled {name}"))
+    text = tr(f"已停用 {name}", f"Disabled {name}")
+    _act(address, "DisableStaff", request, output, text)
 
 
 @app.command("enable", help=tr("恢复员工。", "Let a member in again."))
@@ -312,9 +298,8 @@ def enable(
 ) -> None:
     """Let a member in again."""
     request = pb.EnableStaffRequest(name=name, reason=reason)
-    with Services(address) as services:
-        response = services.act(services.staff.EnableStaff, request)
-    finish(response, output, tr(f"已恢复 {name}", f"Enabled {name}"))
+    text = tr(f"已恢复 {name}", f"Enabled {name}")
+    _act(address, "EnableStaff", request, output, text)
 
 
 @app.command("reset", help=tr("重置: 新的一次性口令。", "Reset: a new one-time secret."))
@@ -379,16 +364,9 @@ def acts(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List acts, newest first."""
-    found: list[pb.ActEntry] = []
     request = pb.ListActsRequest(actor=actor, account_no=account)
     with Services(address) as services:
-        while len(found) < limit:
-            request.page_size = min(PAGE, limit - len(found))
-            page = services.call(services.staff.ListActs, request)
-            found += page.acts
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
+        found = services.pages(services.staff.ListActs, request, "acts", limit=limit)
     if output is Output.JSON:
         print_json([plain(act) for act in found])
         return
@@ -421,6 +399,13 @@ def show_key(uri: str) -> None:
     if sys.stderr.isatty():
         segno.make(uri, error="l").terminal(out=sys.stderr, compact=True)
     note(uri)
+
+
+def _act(address: str, method: str, request: Any, output: Output, text: str) -> None:
+    """Call an act of StaffService and print its end."""
+    with Services(address) as services:
+        response = services.act(getattr(services.staff, method), request)
+    finish(response, output, text)
 
 
 def _show_secret(response: Any, name: str, output: Output) -> None:

@@ -262,6 +262,16 @@ def group(sql: sqlite3.Connection, name: str) -> GroupFacts | None:
     return None if row is None else _group_facts(sql, row)
 
 
+def members_among(sql: sqlite3.Connection, group: str, accounts: Sequence[int]) -> frozenset[int]:
+    """Return which of these accounts were put into a group by their numbers."""
+    rows = sql.execute(
+        "SELECT account_number FROM access_group_members WHERE group_id = ?"
+        " AND account_number IN (SELECT value FROM json_each(?))",
+        (group, _text(accounts)),
+    )
+    return frozenset(number for (number,) in rows)
+
+
 def list_groups(sql: sqlite3.Connection, *, zone: str, after: str, limit: int) -> list[GroupFacts]:
     """List groups in order of their names; ``zone`` empty: of all zones."""
     rows = sql.execute(

@@ -67,7 +67,10 @@ _WITH_HOLDER: Final = (
     " JOIN media m ON m.number = c.medium_number JOIN accounts a ON a.number = c.account_number"
 )
 _COUNT: Final = "SELECT count(*) FROM cards c JOIN media m ON m.number = c.medium_number"
-_OF_BATCH: Final = "c.batch = ? AND c.state IN (SELECT value FROM json_each(?)) AND m.flags = 0"
+_OF_BATCH: Final = (
+    "c.batch = ? AND c.state IN (SELECT value FROM json_each(?)) AND c.card_no > ?"
+    " AND (? OR m.flags = 0)"
+)
 _LOST: Final = "(SELECT number FROM media WHERE lost_seq)"
 _EXPIRING: Final = "(SELECT number FROM media WHERE expires_day > 0 AND expires_day <= ?)"
 _LIVE: Final = "c.state IN (1, 2, 3)"
@@ -158,17 +161,39 @@ def live_card(sql: sqlite3.Connection, account_number: int) -> CardFacts | None:
 
 
 def cards_of_batch(
-    sql: sqlite3.Connection, batch: int, states: Iterable[CardState], *, limit: int
+    sql: sqlite3.Connection,
+    batch: int,
+    states: Iterable[CardState],
+    *,
+    limit: int,
+    after: int = 0,
+    marked: bool = False,
 ) -> list[CardFacts]:
-    """List cards of a batch in some states that are neither lost nor frozen."""
+    """List cards of a batch in some states, in the order of their numbers.
+
+    Args:
+        sql: of the registry.
+        batch: which.
+        states: as the last act left them.
+        limit: how many at most.
+        after: number of the last one seen.
+        marked: those that are lost or frozen, too.
+    """
     query = f"{_CARD} WHERE {_OF_BATCH} ORDER BY c.card_no LIMIT ?"
-    return [_made(row) for row in sql.execute(query, (batch, _json(states), limit))]
+    return [_made(row) for row in sql.execute(query, (batch, _json(states), after, marked, limit))]
 
 
-def count_of_batch(sql: sqlite3.Connection, batch: int, states: Iterable[CardState]) -> int:
-    """Count what ``cards_of_batch`` would list."""
+def count_of_batch(
+    sql: sqlite3.Connection,
+    batch: int,
+    states: Iterable[CardState],
+    *,
+    after: int = 0,
+    marked: bool = False,
+) -> int:
+    """Count what ``cards_of_batch`` would list without a limit."""
     query = f"{_COUNT} WHERE {_OF_BATCH}"
-    return int(sql.execute(query, (batch, _json(states))).fetchone()[0])
+    return int(sql.execute(query, (batch, _json(states), after, marked)).fetchone()[0])
 
 
 def is_batch(sql: sqlite3.Connection, batch: int) -> bool:

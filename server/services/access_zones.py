@@ -13,6 +13,7 @@ from core.merchants import format_etag
 from core.refusals import invalid, missing
 from core.time_windows import DAYS_MAX, WINDOWS_MAX, Timetable, Window
 from core.zones import GATES_MAX, MEMBERS_MAX, NAMES_MAX
+from server.errors_map import texts
 from server.registers import access as register
 from server.services import fields
 
@@ -42,7 +43,6 @@ class ZoneMethods:
     async def SetZone(self, request: pb.SetZoneRequest, context: Context) -> pb.SetZoneResponse:
         """Make or change a zone; see the proto."""
         del context
-        fields.reason(request.reason)
         sent = request.zone
         if sent.emergency:
             raise invalid("zone.emergency", "unset: use SetEmergency")
@@ -99,7 +99,6 @@ class ZoneMethods:
         del context
         name = fields.short_name("zone_id", request.zone_id)
         mode = fields.choice("mode", request.mode, Emergency)
-        fields.reason(request.reason, needed=True)
 
         async def decide(desk: Desk) -> Plan:
             zone = await desk.read(lambda r: register.zone(r.connection, name))
@@ -112,7 +111,6 @@ class ZoneMethods:
     async def SetGroup(self, request: pb.SetGroupRequest, context: Context) -> pb.SetGroupResponse:
         """Make or change a group; see the proto."""
         del context
-        fields.reason(request.reason)
         wanted = _wanted_group(request.group)
 
         async def decide(desk: Desk) -> Plan:
@@ -150,7 +148,11 @@ class ZoneMethods:
     ) -> pb.PutMemberResponse:
         """Put accounts into a group; see the proto."""
         del context
-        decide = _members(request, zones.put_members)
+        name, account_nos = _members(request)
+        if request.dry_run:
+            results = await self._judge_members(name, account_nos, wanted=True)
+            return pb.PutMemberResponse(added=_changed(results), results=results)
+        decide = _decide_members(name, account_nos, zones.put_members)
         return await self._office.act(request, decide, response=pb.PutMemberResponse)
 
     async def RemoveMember(
@@ -158,28 +160,69 @@ class ZoneMethods:
     ) -> pb.RemoveMemberResponse:
         """Take accounts out of a group; see the proto."""
         del context
-        decide = _members(request, zones.remove_members)
+        name, account_nos = _members(request)
+        if request.dry_run:
+            results = await self._judge_members(name, account_nos, wanted=False)
+            return pb.RemoveMemberResponse(removed=_changed(results), results=results)
+        decide = _decide_members(name, account_nos, zones.remove_members)
         return await self._office.act(request, decide, response=pb.RemoveMemberResponse)
 
+    async def _judge_members(
+        self, name: str, account_nos: Sequence[str], *, wanted: bool
+    ) -> list[pb.MemberResult]:
+        """Say which accounts would come into a group (``wanted``), or leave it."""
 
-def _members(request: Any, change: Callable[[GroupFacts, Sequence[int]], Plan]) -> Any:
-    """Read a request about members; returns what decides it."""
-    fields.reason(request.reason)
+        def read(registry: Registry) -> list[pb.MemberResult]:
+            group = _group(registry, name)
+            known = [registry.account(text) for text in account_nos]
+            numbers = [account.number for account in known if account is not None]
+            there = register.members_among(registry.connection, group.group, numbers)
+            results = []
+            for text, account in zip(account_nos, known, strict=True):
+                result = pb.MemberResult(account_no=text)
+                if account is None:
+                    refusal = missing("account")
+                    result.reason = refusal.reason.name
+                    result.text_zh, result.text_en = texts(refusal.reason, refusal.metadata)
+                else:
+                    result.changed = (account.number in there) is not wanted
+                    there = there | {account.number} if wanted else there - {account.number}
+                results.append(result)
+            return results
+
+        return await self._office.projector.read(read)
+
+
+def _members(request: Any) -> tuple[str, list[str]]:
+    """Read a request about members: the group and the account numbers."""
     name = fields.short_name("group_id", request.group_id)
     if not 1 <= len(request.account_nos) <= MEMBERS_MAX:
         raise invalid("account_nos", f"1 to {MEMBERS_MAX}")
-    account_nos = [fields.account_no(text) for text in request.account_nos]
+    return name, [fields.account_no(text) for text in request.account_nos]
 
+
+def _decide_members(
+    name: str, account_nos: Sequence[str], change: Callable[[GroupFacts, Sequence[int]], Plan]
+) -> Any:
     async def decide(desk: Desk) -> Plan:
         def read(registry: Registry) -> Plan:
-            group = register.group(registry.connection, name)
-            if group is None:
-                raise missing("group")
+            group = _group(registry, name)
             return change(group, [_account(registry, text) for text in account_nos])
 
         return await desk.read(read)
 
     return decide
+
+
+def _changed(results: Sequence[pb.MemberResult]) -> int:
+    return sum(result.changed for result in results)
+
+
+def _group(registry: Registry, name: str) -> GroupFacts:
+    group = register.group(registry.connection, name)
+    if group is None:
+        raise missing("group")
+    return group
 
 
 def _account(registry: Registry, account_no: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from campuscard.v1 import card_office_service_pb2 as pb
 from core import losses, media
 from core.cards import PHYSICAL_CARD, TABLE, VOID, CardEvent
 from core.change_subjects import calendar_days
@@ -12,7 +13,7 @@ from core.counter import Moment
 from core.losses import LossScope
 from core.permissions import Role
 from core.refusals import invalid, missing
-from server.identity import acting, caller
+from server.identity import caller, calling_as
 from server.registers import cards, cases
 from server.registers.parameters import values_at
 from server.registry import AnsweredRequest
@@ -46,7 +47,7 @@ class Papers:
 
 def classes() -> frozenset[str] | None:
     """Return the classes the caller is bound to; None: not bound to any."""
-    return caller().classes if acting().role == Role.CLASS_TEACHER.name else None
+    return caller().classes if calling_as() is Role.CLASS_TEACHER else None
 
 
 def moment_at(
@@ -151,6 +152,16 @@ def parts(items: Sequence[_Item], size: int) -> Iterator[tuple[int, Sequence[_It
     """Cut items into parts that are written by one act each, numbered from 0."""
     for part, start in enumerate(range(0, len(items), size)):
         yield part, items[start : start + size]
+
+
+def item_of(registry: Registry, index: int, card: Carrier | None) -> pb.ItemResult:
+    """Begin the result of a dry run: which card it is about, and whose."""
+    result = pb.ItemResult(index=index)
+    if card is not None:
+        holder = registry.account_by_number(card.medium.account_number)
+        result.card_no = card.card_no
+        result.account_no = holder.account_no if holder else ""
+    return result
 
 
 def account_or_medium(request: Any) -> tuple[str, tuple[int, bytes] | None]:

@@ -8,7 +8,7 @@ from campuscard.v1 import card_office_service_pb2 as pb
 from core import clearance, issuing, media
 from core.cards import CardEvent
 from core.clearance import Clearance, ReturnItem
-from core.counter import refuse_other_class
+from core.counter import admit, refuse_other_class
 from core.fees import Receipt
 from core.refusals import Refusal, missing
 from server.certificates import qr_codes
@@ -16,7 +16,7 @@ from server.identity import caller
 from server.registers import cards, cases
 from server.registers.parameters import values_at
 from server.services import card_acts, fields
-from server.services.card_messages import item_results
+from server.services.card_messages import item_results, refuse_item
 from server.services.card_methods import CardMethods
 from server.services.office import act_message, answer
 
@@ -42,7 +42,6 @@ class ClearanceMethods(CardMethods):
     ) -> pb.ReturnCardResponse:
         """Take one card back; see the proto."""
         account_no, uid = fields.account_no(request.account_no), fields.uid("uid", request.uid)
-        fields.reason(request.reason)
         channel = caller().channel
 
         async def decide(desk: Desk) -> Plan:
@@ -101,23 +100,24 @@ class ClearanceMethods(CardMethods):
         return decide
 
     async def _judge_return(self, class_name: str, uids: Sequence[bytes]) -> pb.ReturnCardsResponse:
+        channel = caller().channel
+
         def read(registry: Registry) -> pb.ReturnCardsResponse:
-            today, seen = self._today(registry), set[int]()
+            moment = _return_moment(registry, self._office.clock.now_us(), channel, 0)
+            admit(CardEvent.RETURN, moment)
+            today, seen = moment.today, set[int]()
             response = pb.ReturnCardsResponse()
             taken = set[int]()
             for index, uid in enumerate(uids):
                 item = _return_item(registry, class_name, index, uid, today=today)
-                result = response.results.add(index=index)
-                if item.card is not None:
-                    number = item.card.medium.account_number
-                    holder = registry.account_by_number(number)
-                    result.account_no = holder.account_no if holder else ""
-                    result.card_no = item.card.card_no
+                result = card_acts.item_of(registry, index, item.card)
                 try:
                     seen.add(clearance.judge_return(item, seen).row)
                     taken.add(item.card.medium.account_number if item.card else 0)
+                    result.state = pb.CARD_STATE_RETURNED
                 except Refusal as refusal:
-                    result.reason = refusal.reason.name
+                    refuse_item(result, refusal)
+                response.results.append(result)
             out = cards.still_out(registry.connection, class_name, limit=clearance.MISSING_MAX)
             response.missing.extend(no for number, no in out if number not in taken)
             response.returned = len(seen)
@@ -131,7 +131,6 @@ class ClearanceMethods(CardMethods):
         """Take the fee for a lost card; see the proto."""
         account_no = fields.account_no(request.account_no)
         receipt_no = fields.receipt_no(request.receipt_no)
-        fields.reason(request.reason)
 
         async def decide(desk: Desk) -> Plan:
             def read(registry: Registry) -> Plan:
@@ -234,7 +233,6 @@ class ClearanceMethods(CardMethods):
         self, request: pb.RevokeCertificateRequest, context: Context
     ) -> pb.RevokeCertificateResponse:
         """Revoke a certificate; see the proto."""
-        fields.reason(request.reason, needed=True)
 
         async def decide(desk: Desk) -> Plan:
             row = await desk.read(lambda r: _certificate(r, request.certificate_no))

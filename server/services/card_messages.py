@@ -10,10 +10,12 @@ from core.cards import state_on
 from core.catalogue import BY_NUMBER
 from core.replacement import missing
 from core.rows import MediumFlag
+from server.errors_map import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from core.refusals import Refusal
     from server.registers.alerts import AlertRow
     from server.registers.base import Facts
     from server.registers.cards import BatchRow, CardRow
@@ -115,6 +117,12 @@ def batch_message(row: BatchRow) -> pb.CardBatch:
         produced=row.produced,
         in_transit=row.in_transit,
     )
+
+
+def refuse_item(result: pb.ItemResult, refusal: Refusal) -> None:
+    """Write into the result of a dry run why its item would be refused."""
+    result.reason = refusal.reason.name
+    result.text_zh, result.text_en = texts(refusal.reason, refusal.metadata)
 
 
 def item_results(found: Iterable[Facts]) -> list[pb.ItemResult]:

@@ -134,6 +134,13 @@ class PhotoDesk:
             lambda r: register.newest_photos(r.connection, numbers)
         )
 
+    async def next_version(self, ready: ReadyPhoto) -> int:
+        """Return the version a photo would get, or has where it is the newest already."""
+        newest = (await self.newest([ready.number])).get(ready.number)
+        if newest is None:
+            return 1
+        return newest.version + (newest.address != ready.address)
+
     async def one(self, name: str, request_id: bytes, body: bytes, ready: ReadyPhoto) -> ActAnswer:
         """Journal one photo; the newest version already answers with its act."""
 

@@ -255,7 +255,7 @@ class RosterMethods(CardMethods):
             person = holders.changed(register.person(known, kept), wanted, phone_hashes=hashes)
             sealed = desk.keys.seal(known.number, person)
             spending = (await desk.parameters()).text("leave_spending")
-            return holders.change(known, status, sealed, spending=spending)
+            return holders.change(known, status, sealed, spending=spending, now_us=desk.now_us)
 
         return await self._office.act(request, decide, response=pb.ChangeHolderResponse)
 
@@ -282,17 +282,20 @@ class RosterMethods(CardMethods):
             await self._photos.holder_of(request.file_name, classes=card_acts.classes())
         )
         ready = _or_raise(
-            await self._photos.ready(holder, request.content, await self._values(), keep=True)
+            await self._photos.ready(
+                holder, request.content, await self._values(), keep=not request.dry_run
+            )
         )
+        response = pb.UploadPhotoResponse(
+            account_no=holder.account_no, width=ready.width, height=ready.height
+        )
+        if request.dry_run:
+            response.version = await self._photos.next_version(ready)
+            return response
         name = request.DESCRIPTOR.full_name
         body = request.file_name.encode() + b"\0" + digest(request.content)
         given = await self._photos.one(name, request_id, body, ready)
-        response = pb.UploadPhotoResponse(
-            account_no=holder.account_no,
-            version=given.request.facts["versions"][0],
-            width=ready.width,
-            height=ready.height,
-        )
+        response.version = given.request.facts["versions"][0]
         response.act.seq = given.request.seq
         response.act.time_us = given.request.time_us
         response.act.business_date = given.request.business_date
@@ -420,12 +423,10 @@ def _wanted_change(request: pb.ChangeHolderRequest) -> WantedChange:
             return None
         return read_field(name, column, getattr(request, name))
 
-    reason = fields.text("reason", request.reason, longest=holders.REASON_MAX)
     return WantedChange(
         name=given("name", Column.NAME),
         class_name=given("class_name", Column.CLASS),
         phone=given("phone", Column.PHONE),
         status=fields.optional_choice("status", request.status, HolderStatus),
         etag=request.etag,
-        reason=reason,
     )

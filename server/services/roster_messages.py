@@ -9,7 +9,7 @@ from campuscard.v1 import roster_pb2 as pb
 from core.catalogue import BY_NAME
 from core.holders import RowChange
 from core.merchants import format_etag
-from server.errors_map import fill
+from server.errors_map import texts
 
 if TYPE_CHECKING:
     from core.facts import HolderFacts
@@ -45,12 +45,8 @@ def fault_message(fault: Fault) -> pb.Fault:
     """Return a fault with its texts."""
     reason = BY_NAME[fault.reason]
     values = {"field": fault.field} | fault.metadata
-    return pb.Fault(
-        field=fault.field,
-        reason=reason.name,
-        text_zh=fill(reason.zh, values, currency=" 元"),
-        text_en=fill(reason.en, values, currency=" yuan"),
-    )
+    text_zh, text_en = texts(reason, values)
+    return pb.Fault(field=fault.field, reason=reason.name, text_zh=text_zh, text_en=text_en)
 
 
 def row_message(

@@ -57,7 +57,14 @@ def test_a_gate_from_its_zone_to_its_passages(campus, access):
     assert access(*group, *windows, "--day", "2024-10-02 08:00-12:00")[0] == 0
     code, refused = access("check", "GATE-1", "--card", uid)
     assert (code, refused["granted"], refused["reason"]) == (1, False, "NOT_ADMITTED")
-    assert access("add-member", "g1", holder.account_no)[1]["added"] == 1
+    member = ("add-member", "g1", holder.account_no)
+    code, dry = access(*member, "--dry-run")
+    assert (code, dry["dry_run"], dry["added"]) == (0, True, 1)
+    code, dry = access(*member, "NOBODY", "--dry-run")
+    assert (code, [item["reason"] for item in dry["results"]]) == (1, ["", "NOT_FOUND"])
+    assert access(*member)[1]["added"] == 1
+    code, text = access(*member, "--dry-run", text=True)
+    assert (code, "is in it already" in text) == (0, True)
     code, text = access("check", "GATE-1", "--card", uid, text=True)
     assert (code, text.startswith("✓ Pass   seq ")) == (0, True)
     code, text = access("check", "GATE-1", "--card", uid, text=True)
@@ -76,7 +83,9 @@ def test_a_gate_from_its_zone_to_its_passages(campus, access):
     assert [each["reason"] for each in passes] == ["PASSBACK", "NOT_ADMITTED"]
     _, text = access("passes", "--zone", "D1", text=True)
     assert "rfid_card" in text
-    assert access("remove-member", "g1", holder.account_no)[1]["removed"] == 1
+    member = ("remove-member", "g1", holder.account_no)
+    assert access(*member, "--dry-run")[1]["removed"] == 1
+    assert access(*member)[1]["removed"] == 1
     assert access("emergency", "D1", "open", "--reason", "drill")[1]["previous"] == "none"
     assert access("check", "GATE-1", "--card", uid)[1]["reason"] == "ZONE_OPEN"
     assert access("emergency", "D1", "none", "--reason", "over")[0] == 0

@@ -59,6 +59,17 @@ def test_issue_a_list_and_use_it(campus, office, tmp_path):
     assert code == 1, "one was refused"
     assert [item["reason"] for item in issued["results"]] == ["", "", "", "NOT_FOUND"]
     batch = str(issued["batch"])
+    code, dry = office("hand-over", batch, "--dry-run")
+    assert (code, dry["dry_run"], dry["handed_over"], dry["remaining"]) == (0, True, 3, 0)
+    assert [(item["account_no"], item["state"]) for item in dry["results"]] == [
+        (holder.account_no, "in_transit") for holder in holders
+    ]
+    code, words = office("activate", uids[0].hex(), uid().hex(), "--dry-run", text=True)
+    assert code == 1, "one is of nobody's"
+    for word in (holders[0].account_no, "active", "CARD_UNKNOWN", "1 cards would be activated"):
+        assert word in words
+    code, dry = office("activate", "--batch", batch, "--dry-run")
+    assert (code, dry["activated"]) == (0, 3)
     assert office("hand-over", batch)[1]["handed_over"] == 3
     assert office("activate", "--batch", batch)[1]["activated"] == 3
     code, shown = office("cards", "--batch", batch)

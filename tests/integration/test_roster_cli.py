@@ -115,6 +115,9 @@ def test_photos_singly_and_in_an_archive(office, tmp_path):
         single.write_bytes(jpeg())
     bad = tmp_path / "谁.jpg"
     bad.write_bytes(jpeg())
+    code, dry = office("photos", *singles, bad, "--recent-frontal", "--dry-run")
+    assert (code, [p["version"] for p in dry]) == (1, [1, 1, 0])
+    assert office("holder", lines[2][1])[1]["photo_version"] == 0
     code, found = office("photos", *singles, bad, "--recent-frontal")
     assert (code, [p["outcome"] for p in found]) == (1, ["added", "added", "refused"])
     assert office("photos", packed, bad, "--recent-frontal", text=True)[0] == 2
