@@ -13,6 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core import documents
+from core.account_holds import (
+    HeldAccount,
+    Hold,
+    HoldEvent,
+    describe,
+    happen,
+    holds_at,
+    legal_events,
+    transition,
+)
 from core.cards import PHYSICAL_CARD
 from core.media import FACE, LIVE_MAX, live_count, medium_body
 from core.passwords import is_well_formed
@@ -24,17 +34,12 @@ if TYPE_CHECKING:
     from core.facts import AccountFacts, MediumFacts
     from core.rows import RulesBody
 
-STATUS_TRANSITIONS: Final[dict[AccountStatus, frozenset[AccountStatus]]] = {
-    AccountStatus.NONE: frozenset(),
-    AccountStatus.NORMAL: frozenset({AccountStatus.CLOSING}),
-    AccountStatus.SUSPENDED: frozenset(),
-    AccountStatus.CLOSING: frozenset({AccountStatus.NORMAL, AccountStatus.CLOSED}),
-    AccountStatus.CLOSED: frozenset(),
+STATUS_EVENTS: Final = {
+    AccountStatus.NORMAL: HoldEvent.CLOSING_ENDS,
+    AccountStatus.CLOSING: HoldEvent.CLOSING_BEGINS,
+    AccountStatus.CLOSED: HoldEvent.CLOSE,
 }
-"""Statuses that may follow each one. CLOSED is for ever; a suspension is a sanction, and begins and
-ends by ``core/sanctions.py`` only."""
-_SANCTIONS: Final = {AccountStatus.NORMAL: ("SUSPEND",), AccountStatus.SUSPENDED: ("RESUME",)}
-"""Acts of ``core/sanctions.py`` that take an account on from where it stands."""
+"""What a status that is asked for means; a suspension is a sanction (``core/sanctions.py``)."""
 
 TOP_UP_SIDES: Final = {1: Wallet.CLEARING_WX, 2: Wallet.CASH, 3: Wallet.CLEARING_BANK}
 """TopUpSource of the proto to the account it debits."""
@@ -328,7 +333,7 @@ def bind_medium(
     return Plan(document=medium, effects=(effect,))
 
 
-def erase_holder(account: AccountFacts) -> Plan:
+def erase_holder(account: AccountFacts, *, now_us: int) -> Plan:
     """Erase who a closed account was of: the act stands in the journal, the person nowhere.
 
     The record repeats the status, so that the act stands in the account's history.
@@ -339,9 +344,9 @@ def erase_holder(account: AccountFacts) -> Plan:
     **Source:** regulation 三.5 (closing), 七.3; PIPL article 47 (the purpose has ended).
     """
     if account.erased or account.status is not AccountStatus.CLOSED:
-        legal = [] if account.erased else STATUS_TRANSITIONS[account.status]
-        state = "ERASED" if account.erased else account.status.name
-        raise illegal(state, "ERASED", (status.name for status in legal))
+        holds = holds_at(account.status, account.held, now_us)
+        legal = [] if account.erased else _legal(holds)
+        raise illegal("ERASED" if account.erased else describe(holds), "ERASED", legal)
     effect = EffectPlan(
         kind=EffectKind.ACCOUNT_STATUS,
         row=account.number,

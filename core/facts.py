@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.account_holds import NOT_HELD, Held
 from core.rows import AccountStatus, MediumFlag, MediumState, ServiceStatus
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class AccountFacts:
     meal_limit: int | None
     must_change: bool
     open_time_us: int
+    held: Held = NOT_HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +76,7 @@ class TerminalFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HolderFacts:
-    """A holder's papers. ``photo_version`` 0: there is no photo. ``changed_seq`` is the etag.
-
-    ``held_for_leave``: the account is suspended because of a leave, and for nothing else.
-    """
+    """A holder's papers. ``photo_version`` 0: there is no photo. ``changed_seq`` is the etag."""
 
     number: int
     account_no: str
@@ -91,4 +90,4 @@ class HolderFacts:
     account_status: AccountStatus
     open_time_us: int
     changed_seq: int
-    held_for_leave: bool
+    held: Held = NOT_HELD

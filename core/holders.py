@@ -12,6 +12,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final
 
 from core import documents
+from core.account_holds import HeldAccount, HoldEvent, happen, holds_at, transition
 from core.merchants import check_etag
 from core.plans import EffectKind, EffectPlan, Expect, Plan
 from core.ports import Person
@@ -244,40 +245,37 @@ def check_change(known: HolderFacts, wanted: WantedChange) -> HolderStatus:
     return after
 
 
-def leave_effect(known: HolderFacts, after: HolderStatus, *, spending: str) -> EffectPlan | None:
-    """Return what a change of status does to the account; None: nothing.
+def leave_event(
+    known: HolderFacts, after: HolderStatus, *, spending: str, now_us: int
+) -> HoldEvent | None:
+    """Return what a change of status is to the account; None: nothing.
 
-    The value at the beginning of the leave decides. Suspending an account that is suspended already
-    takes the end of that suspension away: it is resumed by hand, whatever comes first.
+    The value at the beginning of the leave decides. A leave that held the account does so until the
+    holder is ENROLLED again: who withdraws from it is not let spend by that.
+        now_us: now.
 
     Args:
         known: the holder as they stand.
+    held = holds_at(known.account_status, known.held, now_us)
         after: the status from now on.
         spending: parameter ``leave_spending``.
 
     **Source:** regulation 八.1; D19.
     """
     begins = after is HolderStatus.ON_LEAVE and after is not known.status and spending == "NONE"
-    ends = after is HolderStatus.ENROLLED and known.held_for_leave
-    if begins and known.account_status in {AccountStatus.NORMAL, AccountStatus.SUSPENDED}:
-        status = AccountStatus.SUSPENDED
-    elif ends and known.account_status is AccountStatus.SUSPENDED:
-        status = AccountStatus.NORMAL
-    else:
-        return None
-    return EffectPlan(
-        kind=EffectKind.ACCOUNT_STATUS,
-        row=known.number,
-        event=RowEvent.STATUS,
-        expect=Expect.STATUS,
-        expect_status=known.account_status,
-        body=AccountBody(status=status, event=RowEvent.STATUS).pack(),
-    )
+    if begins and transition(held, HoldEvent.LEAVE_BEGINS) is not None:
+        return HoldEvent.LEAVE_BEGINS
+    if after is HolderStatus.ENROLLED and transition(held, HoldEvent.LEAVE_ENDS) is not None:
+        return HoldEvent.LEAVE_ENDS
+    return None
 
 
-def change(known: HolderFacts, after: HolderStatus, sealed: bytes, *, spending: str) -> Plan:
+def change(
+    known: HolderFacts, after: HolderStatus, sealed: bytes, *, spending: str, now_us: int
+) -> Plan:
     """Plan a change of one holder that ``check_change`` allowed.
 
+        now_us: now.
     Args:
         known: the holder as they stand.
         after: the status from now on.
@@ -286,17 +284,18 @@ def change(known: HolderFacts, after: HolderStatus, sealed: bytes, *, spending: 
 
     **Source:** regulation 三.5, 八.1; D19.
     """
-    effect = leave_effect(known, after, spending=spending)
-    holds = effect is not None and after is HolderStatus.ON_LEAVE
-    holds = holds and known.account_status is AccountStatus.NORMAL
+    event = leave_event(known, after, spending=spending, now_us=now_us)
+    account = HeldAccount(
+        number=known.number, status=known.account_status, held=known.held, now_us=now_us
+    )
     document = documents.HoldersChanged(
         roster=b"",
         numbers=(known.number,),
         sealed=(sealed,),
         statuses=(after,),
-        held=(known.number,) if holds else (),
+        held=(known.number,) if event is HoldEvent.LEAVE_BEGINS else (),
     )
-    return Plan(document=document, effects=() if effect is None else (effect,))
+    return Plan(document=document, effects=() if event is None else happen(account, event))
 
 
 def changed(kept: Person, wanted: WantedChange, *, phone_hashes: tuple[bytes, ...]) -> Person:

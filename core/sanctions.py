@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from core.accounts import STATUS_TRANSITIONS, status_effect
+from core import account_holds
+from core.account_holds import Hold, HoldEvent, second_at
+from core.accounts import held_account
 from core.cards import TABLE, CardEvent
 from core.documents.cards import HolderWarned, HoursOverridden, UseResumed, UseSuspended
 from core.media import happen
 from core.plans import EffectKind, EffectPlan, Expect, Plan
-from core.refusals import Refusal, illegal, invalid
-from core.rows import AccountBody, AccountStatus, MediumBody, MediumFlag, RowEvent
+from core.refusals import Refusal, invalid
+from core.rows import MediumBody, MediumFlag, RowEvent
 
 if TYPE_CHECKING:
     from core.counter import Moment
@@ -35,48 +37,35 @@ def warn(account: AccountFacts) -> Plan:
 
 
 def suspend_account(account: AccountFacts, *, until_us: int, now_us: int) -> Plan:
-    """Suspend an account: no spending; top-ups and loss reports go on; the engine ends it in time.
+    """Suspend an account: no spending; top-ups and loss reports go on; it ends in time by itself.
 
     Raises:
         Refusal: SUSPENDED, STATE_TRANSITION, and what ``check_until`` raises.
 
-    **Source:** regulation 八.1.
+    **Source:** regulation 八.1; ``core/account_holds.py``.
     """
     check_until(until_us, now_us)
-    if account.status is AccountStatus.SUSPENDED:
+    held = held_account(account, now_us)
+    if Hold.SANCTION in held.holds:
         raise Refusal("SUSPENDED")
-    if account.status is not AccountStatus.NORMAL:
-        legal = STATUS_TRANSITIONS[account.status]
-        raise illegal(account.status.name, "SUSPENDED", (status.name for status in legal))
-    effects = [status_effect(account, AccountStatus.SUSPENDED)]
-    if until_us:
-        effects.append(
-            EffectPlan(
-                kind=EffectKind.ACCOUNT_STATUS,
-                row=account.number,
-                event=RowEvent.STATUS,
-                expect=_UNTOUCHED,
-                expect_status=AccountStatus.SUSPENDED,
-                due_s=_second(until_us),
-                body=AccountBody(status=AccountStatus.NORMAL, event=RowEvent.STATUS).pack(),
-            )
-        )
     document = UseSuspended(account=account.number, medium=0, until_us=until_us)
-    return Plan(document=document, effects=tuple(effects))
+    effects = account_holds.happen(held, HoldEvent.SUSPEND, until_us=until_us)
+    return Plan(document=document, effects=effects)
 
 
-def resume_account(account: AccountFacts) -> Plan:
-    """End an account's suspension.
+def resume_account(account: AccountFacts, *, now_us: int) -> Plan:
+    """End an account's suspension; a leave or the closing goes on.
 
     Raises:
         Refusal: NOT_SUSPENDED.
 
-    **Source:** regulation 八.1.
+    **Source:** regulation 八.1; ``core/account_holds.py``.
     """
-    if account.status is not AccountStatus.SUSPENDED:
+    held = held_account(account, now_us)
+    if Hold.SANCTION not in held.holds:
         raise Refusal("NOT_SUSPENDED")
-    effect = status_effect(account, AccountStatus.NORMAL)
-    return Plan(document=UseResumed(account=account.number, medium=0), effects=(effect,))
+    document = UseResumed(account=account.number, medium=0)
+    return Plan(document=document, effects=account_holds.happen(held, HoldEvent.RESUME))
 
 
 def suspend_medium(carrier: Carrier, *, until_us: int, now_us: int) -> Plan:
@@ -101,7 +90,7 @@ def suspend_medium(carrier: Carrier, *, until_us: int, now_us: int) -> Plan:
                 expect=_UNTOUCHED,
                 expect_status=medium.state,
                 expect_flags=MediumFlag.FROZEN,
-                due_s=_second(until_us),
+                due_s=second_at(until_us),
                 mask=MediumFlag.FROZEN,
                 body=MediumBody(key=medium.key, event=RowEvent.STATE).pack(),
             )
@@ -134,11 +123,6 @@ def check_until(until_us: int, now_us: int) -> None:
     """
     if until_us and not now_us < until_us < _SECONDS_MAX * _SECOND_US:
         raise invalid("until_time_us", "in the future, before 2106")
-
-
-def _second(time_us: int) -> int:
-    """Return the first whole second at or after a moment."""
-    return -(-time_us // _SECOND_US)
 
 
 def override_hours(account: AccountFacts, operation: str, moment: Moment) -> Plan:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 from core.calendar import DEFAULT_MEALS, MealPeriod
 from core.facts import AccountFacts, MediumFacts, MerchantFacts, TerminalFacts
 from core.rows import AccountStatus, MealsBody, MediumState, RulesBody, ServiceStatus
-from server.registers import REGISTERS, holders
+from server.registers import REGISTERS, holders, holds
 from server.registers.cards import MEDIUM, medium_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 14
+SCHEMA_VERSION: Final = 15
 """Grows with every change of the tables; a registry of another version is rebuilt."""
 
 MEDIA_MAX: Final = 100
@@ -98,8 +98,8 @@ CREATE TABLE days (
 """
 
 _ACCOUNT: Final = (
-    "SELECT number, account_no, kind, name, class_name, erased, status, day_limit, meal_limit,"
-    " must_change, open_time_us FROM accounts"
+    "SELECT number, account_no, kind, name, class_name, erased, status, day_limit, meal_limit,"  # noqa: S608 - our words
+    f" must_change, open_time_us, {holds.HELD} FROM accounts"
 )
 _MERCHANT: Final = "SELECT number, merchant_id, name, category, status, changed_seq FROM merchants"
 _TERMINAL: Final = (
@@ -333,7 +333,8 @@ class SchemaError(Exception):
 def _account(row: Any) -> AccountFacts | None:
     if row is None:
         return None
-    number, account_no, kind, name, class_name, erased, status, day, meal, must_change, opened = row
+    number, account_no, kind, name, class_name, erased, status, day, meal = row[:9]
+    must_change, opened = row[9:11]
     return AccountFacts(
         number=number,
         account_no=account_no,
@@ -346,6 +347,7 @@ def _account(row: Any) -> AccountFacts | None:
         meal_limit=meal,
         must_change=bool(must_change),
         open_time_us=opened,
+        held=holds.held(*row[11:]),
     )
 
 

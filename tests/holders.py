@@ -73,9 +73,12 @@ class Holder:
         )
         return self.campus.accounts.SetAccountStatus(request, timeout=CALL_S)
 
-    def suspend(self):
+    def suspend(self, until_us=0):
         request = cards_pb.SuspendRequest(
-            request_id=self.campus.request_id(), account_no=self.account_no, reason=REASON
+            request_id=self.campus.request_id(),
+            account_no=self.account_no,
+            until_time_us=until_us,
+            reason=REASON,
         )
         return self.campus.cards.Suspend(request, timeout=CALL_S)
 

@@ -1,29 +1,41 @@
-"""The page of the card's and the case's states, from their tables."""
+"""The page of the states of cards, accounts and cases, from their tables."""
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from core import cards, replacement
+from core import account_holds, cards, replacement
+from core.account_holds import Hold, HoldEvent
 from core.cards import CardEvent, CardState
 from core.replacement import CaseState
-from core.rows import MediumFlag
 from tools.markdown import BANNER, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from core.account_holds import HoldTransition
+    from core.cards import Transition
+
 _State = TypeVar("_State", bound=IntEnum)
 
 CARDS_INTRO: Final = """\
-# States of cards and replacement cases
+# States of cards, accounts and replacement cases
 
 ## Cards
 
 A card has one state and may carry the marks LOST and FROZEN beside it. It spends only when it is
 ACTIVE without a mark. An event that is not in the table changes nothing: `CARD_STATE` says which
 events would be legal. Phones and faces follow the same rows where *media* is yes.
+"""
+
+HOLDS_INTRO: Final = """\
+## Holds of an account
+
+A leave, a sanction and the closing hold an account each by itself; its status is that of the worst.
+An event begins or ends the holds it names and leaves the others: what ends first lifts nothing that
+goes on. The end of a sanction waits in the engine while the sanction is alone, and waits again when
+what stood beside it ends first. What is not in the table is refused as `STATE_TRANSITION` with what is.
 """
 
 CASES_INTRO: Final = """\
@@ -36,7 +48,7 @@ then it is READY in the same act. What is not in the table is refused as `CASE_S
 
 def card_states_page() -> Iterator[str]:
     """Yield the lines of card-states.md."""
-    yield BANNER.format(source="core/cards.py and core/replacement.py")
+    yield BANNER.format(source="core/cards.py, core/account_holds.py and core/replacement.py")
     yield from CARDS_INTRO.splitlines()
     yield ""
     yield from diagram(
@@ -68,6 +80,7 @@ def card_states_page() -> Iterator[str]:
         ("state", *(event.name for event in CardEvent)),
         ((state.name, *(cell(state, event) for event in CardEvent)) for state in CardState),
     )
+    yield from holds_lines()
     yield from CASES_INTRO.splitlines()
     yield ""
     yield from diagram(
@@ -97,13 +110,40 @@ def card_states_page() -> Iterator[str]:
     )
 
 
+def holds_lines() -> Iterator[str]:
+    """Yield the tables of what holds an account."""
+    yield from HOLDS_INTRO.splitlines()
+    yield ""
+    yield from table(
+        ("event", "中文", "holds", "actor", "what happens", "clause"),
+        (
+            (event.name, row.zh, marks(row), row.actor, row.does, row.clause)
+            for event, row in account_holds.TABLE.items()
+        ),
+    )
+    states = (*map(Hold, range(Hold.CLOSED)), Hold.CLOSED)
+    yield from table(
+        ("holds", "status", *(event.name for event in HoldEvent)),
+        (
+            (
+                account_holds.describe(holds) if holds else "—",
+                account_holds.status_of(holds).name,
+                *(holds_cell(holds, event) for event in HoldEvent),
+            )
+            for holds in states
+        ),
+    )
+
+
+def holds_cell(holds: Hold, event: HoldEvent) -> str:
+    """Return the status after an event; — where the table forbids it."""
+    after = account_holds.transition(holds, event)
+    return "—" if after is None else account_holds.status_of(after).name
+
+
 def event_row(event: CardEvent) -> tuple[str, ...]:
     """Return an event's row."""
     row = cards.TABLE[event]
-    marks = [f"needs {names(row.needs)}"] if row.needs else []
-    marks += [f"not {names(row.forbids)}"] if row.forbids else []
-    marks += [f"+{names(row.sets)}"] if row.sets else []
-    marks += [f"−{names(row.clears)}"] if row.clears else []
     hours = "counter only" if row.counter else ""
     if row.operation:
         hours = ", ".join(filter(None, (hours, f"`{row.operation}`")))
@@ -111,7 +151,7 @@ def event_row(event: CardEvent) -> tuple[str, ...]:
         event.name,
         row.zh,
         arrows(row.after),
-        ", ".join(marks),
+        marks(row),
         row.actor,
         hours,
         row.guard,
@@ -121,9 +161,15 @@ def event_row(event: CardEvent) -> tuple[str, ...]:
     )
 
 
-def names(flags: MediumFlag) -> str:
-    """Name marks."""
-    return "/".join(flag.name or "" for flag in MediumFlag if flag in flags)
+def marks(row: Transition | HoldTransition) -> str:
+    """Write which marks or holds an event needs, forbids, sets and takes away."""
+    parts = (("needs ", row.needs), ("not ", row.forbids), ("+", row.sets), ("−", row.clears))
+    return ", ".join(f"{word}{names(flags)}" for word, flags in parts if flags)
+
+
+def names(flags: IntFlag) -> str:
+    """Name marks or holds."""
+    return "/".join(flag.name or "" for flag in type(flags) if flag in flags)
 
 
 def arrows(after: Mapping[_State, _State]) -> str:

@@ -40,7 +40,7 @@ class HoldersChanged(Document):
     """Holders as they are afterwards. ``statuses`` as in the proto's HolderStatus.
 
     ``roster`` is the SHA-256 of the form the change came with; empty: of none. ``held`` are the
-    accounts that its effects suspend for a leave, until the holder is ENROLLED again.
+    accounts that a leave holds from now on, until the holder is ENROLLED again.
     """
 
     KIND: ClassVar[int] = 34

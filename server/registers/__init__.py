@@ -11,6 +11,7 @@ from server.registers import (
     cards,
     cases,
     holders,
+    holds,
     parameters,
     passes,
     passwords,
@@ -22,6 +23,7 @@ from server.registers.base import Register
 REGISTERS: Final[tuple[Register, ...]] = (
     acts.REGISTER,
     holders.REGISTER,
+    holds.REGISTER,
     parameters.REGISTER,
     cards.REGISTER,
     cases.REGISTER,

@@ -19,7 +19,7 @@ from core.merchants import format_etag
 from core.passwords import HASH_BYTES
 from core.ports import Person
 from core.rows import AccountStatus
-from server.registers import access, passes, passwords
+from server.registers import access, holds, passes, passwords
 from server.registers.base import Register
 
 if TYPE_CHECKING:
@@ -48,18 +48,11 @@ CREATE TABLE rosters (
     class_name TEXT NOT NULL, rows INTEGER NOT NULL, refused INTEGER NOT NULL
 );
 CREATE INDEX rosters_by_hash ON rosters (sha256, seq);
-CREATE TABLE leave_holds (number INTEGER PRIMARY KEY);
-CREATE TRIGGER leave_holds_end AFTER UPDATE OF status ON accounts
-WHEN new.status <> 2 -- SUSPENDED
-BEGIN
-    DELETE FROM leave_holds WHERE number = new.number;
-END;
 """
 
 _HOLDER: Final = (
-    "SELECT number, account_no, kind, name, class_name, phone, standing, erased, photo_version,"
-    " status, open_time_us, changed_seq,"
-    " EXISTS (SELECT 1 FROM leave_holds l WHERE l.number = accounts.number) FROM accounts"
+    "SELECT number, account_no, kind, name, class_name, phone, standing, erased, photo_version,"  # noqa: S608 - our words
+    f" status, open_time_us, changed_seq, {holds.HELD} FROM accounts"
 )
 _PHOTO: Final = "SELECT p.number, p.version, p.address, p.width, p.height, p.bytes, p.seq, p.time_us FROM photos p"
 _SECRETS: Final = "SELECT number, id_hash, weak, query_tag FROM holder_secrets"
@@ -182,8 +175,11 @@ def _holders_changed(scope: Scope, command: Command, document: documents.Holders
             (*_identity(person), person is None, status, command.seq, number),
         )
         _write_secrets(scope.sql, number, person)
-    # Its own effects stand already, and whatever lifts a suspension ends the hold.
-    scope.sql.executemany("INSERT OR IGNORE INTO leave_holds VALUES (?)", zip(document.held))
+    after = zip(document.numbers, document.statuses, strict=True)
+    holds.end_leaves(
+        scope.sql, (number for number, status in after if status == HolderStatus.ENROLLED)
+    )
+    holds.begin_leaves(scope.sql, document.held)
     return {"status": document.statuses[0], "etag": format_etag(command.seq)}
 
 
@@ -373,7 +369,7 @@ def _one(row: Any) -> HolderFacts | None:
 
 def _facts(row: Any) -> HolderFacts:
     number, account_no, kind, name, class_name, phone, standing, erased, photo_version = row[:9]
-    status, open_time_us, changed_seq, held_for_leave = row[9:]
+    status, open_time_us, changed_seq = row[9:12]
     return HolderFacts(
         number=number,
         account_no=account_no,
@@ -387,5 +383,5 @@ def _facts(row: Any) -> HolderFacts:
         account_status=AccountStatus(status),
         open_time_us=open_time_us,
         changed_seq=changed_seq,
-        held_for_leave=bool(held_for_leave),
+        held=holds.held(*row[12:]),
     )

@@ -306,7 +306,7 @@ class AccountService(pb_grpc.AccountServiceServicer):
             nonlocal number
             account = await _account(desk, account_no)
             number = account.number
-            return accounts.erase_holder(account)
+            return accounts.erase_holder(account, now_us=desk.now_us)
 
         response = await self._office.act(request, decide, response=pb.EraseHolderResponse)
         self._passwords.end_sessions(number)

@@ -62,9 +62,8 @@ class SanctionMethods(CardMethods):
 
         async def decide(desk: Desk) -> Plan:
             if medium is None:
-                return sanctions.resume_account(
-                    await desk.read(lambda r: card_acts.account_of(r, account_no))
-                )
+                account = await desk.read(lambda r: card_acts.account_of(r, account_no))
+                return sanctions.resume_account(account, now_us=desk.now_us)
             return sanctions.resume_medium(
                 await desk.read(lambda r: _carrier(r, medium, desk.now_us))
             )

@@ -1,4 +1,4 @@
-"""D19 with its switch the other way: who is on leave spends nothing, and is back as before."""
+"""D19 with its switch the other way, beside sanctions and the closing: each hold ends by itself."""
 
 import shutil
 
@@ -6,17 +6,36 @@ import grpc
 import pytest
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
+from campuscard.v1 import parameter_service_pb2 as parameters_pb
 from campuscard.v1 import roster_pb2
+from tests.acceptance.conftest import wait_until
 from tests.campus import CALL_S, Campus, refusal
 
 
-@pytest.fixture
-def campus(tmp_path):
-    with Campus(tmp_path) as campus:
+@pytest.fixture(scope="module")
+def campus(tmp_path_factory):
+    with Campus(tmp_path_factory.mktemp("campus")) as campus:
         yield campus
 
 
-def set_status(holder, status):
+@pytest.fixture(scope="module")
+def pos(campus):
+    return campus.terminal("POS-07")
+
+
+@pytest.fixture
+def strict(campus):
+    if spending(campus) != "NONE":
+        campus.change_parameter("leave_spending", "NONE")
+    return campus
+
+
+def spending(campus):
+    request = parameters_pb.GetParameterRequest(key="leave_spending")
+    return campus.parameters.GetParameter(request, timeout=CALL_S).parameter.value
+
+
+def stand(holder, status):
     campus = holder.campus
     request = roster_pb2.ChangeHolderRequest(
         request_id=campus.request_id(),
@@ -28,43 +47,134 @@ def set_status(holder, status):
 
 
 def status_of(holder):
-    return accounts_pb.AccountStatus.Name(holder.read().account.status)
+    name = accounts_pb.AccountStatus.Name(holder.read().account.status)
+    return name.removeprefix("ACCOUNT_STATUS_")
 
 
-@pytest.mark.clause("八.1")
-def test_with_none_a_leave_suspends_the_account_and_its_end_resumes_it(campus):
-    before, zhang, li = (campus.open_account(top_up_fen=1_000) for _ in range(3))
-    pos = campus.terminal("POS-07")
-    set_status(before, "ON_LEAVE")
-    campus.change_parameter("leave_spending", "NONE")
-    assert pos.pay(before, 100).reason == "OK", "the value at the beginning of a leave decides"
-    set_status(before, "ENROLLED")
-    assert pos.pay(before, 100).reason == "OK"
+def refused(call, *arguments):
+    with pytest.raises(grpc.RpcError) as caught:
+        call(*arguments)
+    return refusal(caught.value)
 
-    set_status(zhang, "ON_LEAVE")
-    assert pos.pay(zhang, 100).reason == "ACCOUNT_SUSPENDED"
-    zhang.top_up(500)
-    li.suspend()
-    set_status(li, "ON_LEAVE")
 
+def rebuilt(campus):
     campus.stop()
     shutil.rmtree(campus.data / "registry")
     campus.start()
 
-    set_status(zhang, "ENROLLED")
-    assert pos.pay(zhang, 100).reason == "OK"
-    set_status(li, "ENROLLED")
-    assert status_of(li) == "ACCOUNT_STATUS_SUSPENDED", "a sanction is not the leave's to end"
 
-
-def test_a_sanction_after_the_hold_was_lifted_is_a_sanction(campus):
-    zhang = campus.open_account(top_up_fen=1_000)
+@pytest.mark.clause("八.1")
+def test_with_none_a_leave_suspends_the_account_and_its_end_resumes_it(campus, pos):
+    before, zhang, li = (campus.open_account(top_up_fen=1_000) for _ in range(3))
+    if spending(campus) == "NONE":
+        campus.change_parameter("leave_spending", "UNTIL_EXPIRY")
+    stand(before, "ON_LEAVE")
     campus.change_parameter("leave_spending", "NONE")
-    set_status(zhang, "ON_LEAVE")
-    with pytest.raises(grpc.RpcError) as caught:
-        zhang.suspend()
-    assert refusal(caught.value)[0] in {"SUSPENDED", "STATE_TRANSITION"}
-    zhang.resume()
+    assert pos.pay(before, 100).reason == "OK", "the value at the beginning of a leave decides"
+    stand(before, "ENROLLED")
+    assert pos.pay(before, 100).reason == "OK"
+
+    stand(zhang, "ON_LEAVE")
+    assert pos.pay(zhang, 100).reason == "ACCOUNT_SUSPENDED"
+    zhang.top_up(500)
+    li.suspend()
+    stand(li, "ON_LEAVE")
+    rebuilt(campus)
+    stand(zhang, "ENROLLED")
+    assert pos.pay(zhang, 100).reason == "OK"
+    stand(li, "ENROLLED")
+    assert status_of(li) == "SUSPENDED", "a sanction is not the leave's to end"
+    li.resume()
+    assert pos.pay(li, 100).reason == "OK"
+
+
+@pytest.mark.clause("八.1")
+def test_a_sanction_may_begin_and_end_while_a_leave_holds(strict, pos):
+    zhang = strict.open_account(top_up_fen=1_000)
+    stand(zhang, "ON_LEAVE")
+    assert refused(zhang.resume)[0] == "NOT_SUSPENDED", "a leave is not the officer's to lift"
     zhang.suspend()
-    set_status(zhang, "ENROLLED")
-    assert status_of(zhang) == "ACCOUNT_STATUS_SUSPENDED"
+    assert refused(zhang.suspend)[0] == "SUSPENDED"
+    zhang.resume()
+    assert pos.pay(zhang, 100).reason == "ACCOUNT_SUSPENDED", "the leave goes on"
+    zhang.suspend()
+    rebuilt(strict)
+    stand(zhang, "ENROLLED")
+    assert pos.pay(zhang, 100).reason == "ACCOUNT_SUSPENDED", "the sanction goes on"
+    assert refused(zhang.suspend)[0] == "SUSPENDED"
+    zhang.resume()
+    assert pos.pay(zhang, 100).reason == "OK"
+
+
+@pytest.mark.parametrize("first", ["SANCTION", "LEAVE"])
+@pytest.mark.clause("八.1")
+def test_a_sanction_that_runs_out_on_leave_lifts_nothing(strict, pos, first):
+    zhang = strict.open_account(top_up_fen=1_000)
+    until_us = strict.now_us() + 3_600_000_000
+    if first == "SANCTION":
+        zhang.suspend(until_us)
+        stand(zhang, "ON_LEAVE")
+    else:
+        stand(zhang, "ON_LEAVE")
+        zhang.suspend(until_us)
+    strict.pass_time(hours=2)
+    assert pos.pay(zhang, 100).reason == "ACCOUNT_SUSPENDED", "the leave goes on"
+    assert refused(zhang.resume)[0] == "NOT_SUSPENDED", "the sanction is over"
+    rebuilt(strict)
+    stand(zhang, "ENROLLED")
+    assert pos.pay(zhang, 100).reason == "OK"
+
+
+@pytest.mark.parametrize("first", ["SANCTION", "LEAVE"])
+@pytest.mark.clause("八.1")
+def test_a_sanction_that_outlasts_the_leave_ends_in_its_time(strict, pos, first):
+    zhang = strict.open_account(top_up_fen=1_000)
+    until_us = strict.now_us() + 7_200_000_000
+    if first == "SANCTION":
+        zhang.suspend(until_us)
+        stand(zhang, "ON_LEAVE")
+    else:
+        stand(zhang, "ON_LEAVE")
+        zhang.suspend(until_us)
+    strict.pass_time(hours=1)
+    stand(zhang, "ENROLLED")
+    assert pos.pay(zhang, 100).reason == "ACCOUNT_SUSPENDED"
+    rebuilt(strict)
+    strict.pass_time(hours=1)
+    wait_until(lambda: status_of(zhang) == "NORMAL")
+    assert pos.pay(zhang, 100).reason == "OK"
+
+
+@pytest.mark.clause("三.5", "八.1")
+def test_the_closing_taken_back_leaves_what_else_holds(strict, pos):
+    zhang, li = (strict.open_account(top_up_fen=1_000) for _ in range(2))
+    until_us = strict.now_us() + 3_600_000_000
+    for holder in (zhang, li):
+        holder.suspend(until_us)
+        holder.set_status("CLOSING")
+        assert pos.pay(holder, 100).reason == "ACCOUNT_CLOSED"
+    zhang.set_status("NORMAL")
+    assert status_of(zhang) == "SUSPENDED", "the sanction goes on"
+    strict.pass_time(hours=1)
+    wait_until(lambda: status_of(zhang) == "NORMAL")
+    assert status_of(li) == "CLOSING", "the end of the sanction does not take the closing back"
+    li.set_status("NORMAL")
+    assert [pos.pay(holder, 100).reason for holder in (zhang, li)] == ["OK", "OK"]
+    name, said, _ = refused(li.set_status, "SUSPENDED")
+    assert (name, said["state"]) == ("STATE_TRANSITION", "NORMAL")
+    assert "SUSPEND" in said["legal"].split(", ")
+
+
+@pytest.mark.clause("三.5", "八.1")
+def test_a_closed_account_has_no_hold_but_that(strict):
+    zhang = strict.open_account()
+    stand(zhang, "ON_LEAVE")
+    zhang.suspend(strict.now_us() + 3_600_000_000)
+    zhang.set_status("CLOSING")
+    zhang.set_status("CLOSED")
+    strict.pass_time(hours=2)
+    stand(zhang, "ENROLLED")
+    for call in (zhang.suspend, lambda: zhang.set_status("NORMAL")):
+        assert refused(call)[0] == "STATE_TRANSITION"
+    assert refused(zhang.resume)[0] == "NOT_SUSPENDED"
+    assert status_of(zhang) == "CLOSED"

@@ -288,7 +288,7 @@ def test_an_account_closes_only_when_it_is_empty(campus, pos):
     refused("STATE_TRANSITION", holder.set_status, "SUSPENDED")
     holder.suspend()
     refused("STATE_TRANSITION", holder.set_status, "NORMAL")
-    refused("STATE_TRANSITION", holder.set_status, "CLOSING")
+    refused("STATE_TRANSITION", holder.set_status, "CLOSED")
     holder.resume()
     refused("STATE_TRANSITION", holder.set_status, "CLOSED")
     assert holder.set_status("CLOSING").previous_status == pb.ACCOUNT_STATUS_NORMAL

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from core import clearance, issuing, losses, media, replacement, sanctions, service_hours
+from core.account_holds import Held
 from core.card_facts import CardFacts, CaseFacts
 from core.cards import CardEvent, CardState, CardType
 from core.certificates import parse, signed, unsigned
@@ -414,8 +415,12 @@ def test_a_suspension_ends_by_an_effect_that_waits():
     assert len(sanctions.suspend_account(account(), until_us=0, now_us=now).effects) == 1
     for until in (now, 2**32 * 1_000_000):
         refused("FIELD_INVALID", sanctions.check_until, until, now)
-    closing = account(status=AccountStatus.CLOSING)
-    refused("STATE_TRANSITION", sanctions.suspend_account, closing, until_us=0, now_us=now)
-    refused("NOT_SUSPENDED", sanctions.resume_account, account())
+    closed = account(status=AccountStatus.CLOSED)
+    refused("STATE_TRANSITION", sanctions.suspend_account, closed, until_us=0, now_us=now)
+    held = account(status=AccountStatus.SUSPENDED, held=Held(sanction=True))
+    refused("SUSPENDED", sanctions.suspend_account, held, until_us=0, now_us=now)
+    on_leave = account(status=AccountStatus.SUSPENDED, held=Held(leave=True))
+    for free in (account(), on_leave):
+        refused("NOT_SUSPENDED", sanctions.resume_account, free, now_us=now)
     refused("NOT_SUSPENDED", sanctions.resume_medium, carrier())
     refused("FIELD_INVALID", sanctions.override_hours, account(), "PASSWORD_RESET", moment())

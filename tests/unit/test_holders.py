@@ -1,9 +1,11 @@
 """Holders: statuses, changes, and what a row makes of a known holder."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
+from core.account_holds import NOT_HELD, Held
 from core.facts import HolderFacts
 from core.holders import (
     LEFT,
@@ -50,7 +52,7 @@ def facts(**other):
         "account_status": AccountStatus.NORMAL,
         "open_time_us": 1,
         "changed_seq": 0x1F,
-        "held_for_leave": False,
+        "held": NOT_HELD,
     }
     return HolderFacts(**(values | other))
 
@@ -198,6 +200,10 @@ def test_new_holders_open_accounts_in_one_command():
             EffectKind.ACCOUNT_OPEN,
             Expect.ROW_FREE,
             "812123",
+ON_LEAVE = Held(leave=True)
+SANCTION = Held(sanction=True)
+
+
         )
         body = AccountBody.unpack(effect.body)
         assert (body.status, body.kind) == (AccountStatus.NORMAL, HolderKind.STAFF)
@@ -205,7 +211,8 @@ def test_new_holders_open_accounts_in_one_command():
 
 # ---- leave (D19) ----
 
-NORMAL, SUSPENDED, CLOSED = AccountStatus.NORMAL, AccountStatus.SUSPENDED, AccountStatus.CLOSED
+NORMAL, SUSPENDED = AccountStatus.NORMAL, AccountStatus.SUSPENDED
+CLOSING, CLOSED = AccountStatus.CLOSING, AccountStatus.CLOSED
 LEAVE, BACK = HolderStatus.ON_LEAVE, HolderStatus.ENROLLED
 
 
@@ -213,25 +220,29 @@ LEAVE, BACK = HolderStatus.ON_LEAVE, HolderStatus.ENROLLED
 @pytest.mark.parametrize(
     ("before", "after", "account", "held", "spending", "becomes", "holds"),
     [
-        (BACK, LEAVE, NORMAL, False, "UNTIL_EXPIRY", None, False),
-        (BACK, LEAVE, NORMAL, False, "NONE", SUSPENDED, True),
-        # A sanction stays one, and no longer ends by itself.
-        (BACK, LEAVE, SUSPENDED, False, "NONE", SUSPENDED, False),
-        (BACK, LEAVE, CLOSED, False, "NONE", None, False),
-        (LEAVE, LEAVE, NORMAL, False, "NONE", None, False),
-        (LEAVE, BACK, SUSPENDED, True, "NONE", NORMAL, False),
+        (BACK, LEAVE, NORMAL, NOT_HELD, "UNTIL_EXPIRY", None, False),
+        (BACK, LEAVE, NORMAL, NOT_HELD, "NONE", SUSPENDED, True),
+        (BACK, LEAVE, SUSPENDED, SANCTION, "NONE", SUSPENDED, True),
+        (BACK, LEAVE, CLOSING, NOT_HELD, "NONE", CLOSING, True),
+        (BACK, LEAVE, CLOSED, NOT_HELD, "NONE", None, False),
+        (LEAVE, LEAVE, NORMAL, NOT_HELD, "NONE", None, False),
+        (LEAVE, BACK, SUSPENDED, ON_LEAVE, "NONE", NORMAL, False),
         # Whatever the parameter says by then, who is back spends again.
-        (LEAVE, BACK, SUSPENDED, True, "UNTIL_EXPIRY", NORMAL, False),
-        (LEAVE, BACK, SUSPENDED, False, "NONE", None, False),
-        (LEAVE, BACK, NORMAL, False, "NONE", None, False),
-        (LEAVE, HolderStatus.WITHDRAWN, SUSPENDED, True, "NONE", None, False),
-        (HolderStatus.WITHDRAWN, BACK, SUSPENDED, True, "NONE", NORMAL, False),
-        (BACK, HolderStatus.GRADUATED, NORMAL, False, "NONE", None, False),
+        (LEAVE, BACK, SUSPENDED, ON_LEAVE, "UNTIL_EXPIRY", NORMAL, False),
+        # A sanction is not the leave's to end.
+        (LEAVE, BACK, SUSPENDED, replace(SANCTION, leave=True), "NONE", SUSPENDED, False),
+        (LEAVE, BACK, CLOSING, ON_LEAVE, "NONE", CLOSING, False),
+        (LEAVE, BACK, SUSPENDED, SANCTION, "NONE", None, False),
+        (LEAVE, BACK, NORMAL, NOT_HELD, "NONE", None, False),
+        # Who withdraws from a leave is not let spend by that.
+        (LEAVE, HolderStatus.WITHDRAWN, SUSPENDED, ON_LEAVE, "NONE", None, False),
+        (HolderStatus.WITHDRAWN, BACK, SUSPENDED, ON_LEAVE, "NONE", NORMAL, False),
+        (BACK, HolderStatus.GRADUATED, NORMAL, NOT_HELD, "NONE", None, False),
     ],
 )
 def test_what_a_leave_does_to_the_account(before, after, account, held, spending, becomes, holds):
-    known = facts(status=before, account_status=account, held_for_leave=held)
-    plan = change(known, after, b"sealed", spending=spending)
+    known = facts(status=before, account_status=account, held=held)
+    plan = change(known, after, b"sealed", spending=spending, now_us=1)
     assert plan.document.statuses == (after,)
     assert plan.document.held == ((7,) if holds else ())
     if becomes is None:
