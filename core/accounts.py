@@ -118,59 +118,58 @@ def open_account(new: NewAccount, *, known: AccountFacts | None, bound: MediumFa
     return Plan(document=document, effects=tuple(effects))
 
 
-def set_status(account: AccountFacts, status: AccountStatus, *, note: str, money: Money) -> Plan:
-    """Change an account's status along ``STATUS_TRANSITIONS``.
+def held_account(account: AccountFacts, now_us: int) -> HeldAccount:
+    """Return an account as its holds are changed."""
+    return HeldAccount(
+        number=account.number, status=account.status, held=account.held, now_us=now_us
+    )
+
+
+def set_status(
+    account: AccountFacts, status: AccountStatus, *, note: str, money: Money, now_us: int
+) -> Plan:
+    """Begin the closing of an account, take it back, or close it for ever.
+
+    NORMAL takes the closing back: an account that something else holds is SUSPENDED then.
 
     Args:
         account: as it stands.
-        status: wanted.
+        status: wanted, one of ``STATUS_EVENTS``.
         note: for the journal.
         money: looked at when closing for ever: everything must be 0, and stay so until decided.
+        now_us: now.
 
     Raises:
         Refusal: STATE_TRANSITION, ACCOUNT_DEBT, BALANCE_NOT_ZERO.
 
-    **Source:** regulation 三.5.
+    **Source:** regulation 三.5; ``core/account_holds.py``.
     """
-    if status not in STATUS_TRANSITIONS[account.status]:
-        legal = [allowed.name for allowed in STATUS_TRANSITIONS[account.status]]
-        legal += _SANCTIONS.get(account.status, ())
-        raise illegal(account.status.name, status.name, legal)
-    expect = Expect.STATUS
-    if status is AccountStatus.CLOSED:
-        if money.online < 0:
-            raise Refusal("ACCOUNT_DEBT", balanceFen=money.online)
-        if money.online or money.held or money.subsidy or money.water:
-            raise Refusal(
-                "BALANCE_NOT_ZERO",
-                onlineFen=money.online,
-                heldFen=money.held,
-                subsidyFen=money.subsidy,
-                waterFen=money.water,
-            )
-        expect |= Expect.LAST_SEQ
-    effect = status_effect(account, status, expect=expect, last_seq=money.last_seq)
+    held, event = held_account(account, now_us), STATUS_EVENTS.get(status)
+    if event is None or transition(held.holds, event) is None:
+        raise illegal(describe(held.holds), status.name, _legal(held.holds))
+    closes = event is HoldEvent.CLOSE
+    if closes:
+        _refuse_money(money)
+    effects = happen(held, event, last_seq=money.last_seq if closes else None)
     document = documents.AccountStatusSet(previous=account.status, note=note)
-    return Plan(document=document, effects=(effect,))
+    return Plan(document=document, effects=effects)
 
 
-def status_effect(
-    account: AccountFacts,
-    status: AccountStatus,
-    *,
-    expect: Expect = Expect.STATUS,
-    last_seq: int = 0,
-) -> EffectPlan:
-    """Return the effect that gives an account a status; it must stand as it was read."""
-    return EffectPlan(
-        kind=EffectKind.ACCOUNT_STATUS,
-        row=account.number,
-        event=RowEvent.STATUS,
-        expect=expect,
-        expect_status=account.status,
-        expect_last_seq=last_seq,
-        body=AccountBody(status=status, event=RowEvent.STATUS).pack(),
-    )
+def _legal(holds: Hold) -> list[str]:
+    return [event.name for event in legal_events(holds)]
+
+
+def _refuse_money(money: Money) -> None:
+    if money.online < 0:
+        raise Refusal("ACCOUNT_DEBT", balanceFen=money.online)
+    if money.online or money.held or money.subsidy or money.water:
+        raise Refusal(
+            "BALANCE_NOT_ZERO",
+            onlineFen=money.online,
+            heldFen=money.held,
+            subsidyFen=money.subsidy,
+            waterFen=money.water,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
