@@ -25,7 +25,7 @@ TRAILER_BYTES: Final = 64
 _HEADER: Final = struct.Struct("<QHHHHIIQQqIIIIq32s20xI")
 _RECORD: Final = struct.Struct("<QBBHHBBIIIIIIQQQ56sII")
 _TRAILER: Final = struct.Struct("<16s32sI8xI")
-_MONEY: Final = struct.Struct("<QqqqqIIHBBBBBx")
+_MONEY: Final = struct.Struct("<QqqqqIIHBBBBBB")
 _DOCUMENT: Final = struct.Struct("<IIHHI16s24x")
 
 
@@ -159,6 +159,7 @@ class Money:
     credit_wallet: int
     pin_fails: int
     original_part: int
+    pin_marks: int
 
 
 @dataclass(frozen=True, slots=True)

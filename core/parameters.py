@@ -83,6 +83,10 @@ PARAMETERS: Final = (
     _number("water_cap_fen", 0, "fen", 0, 10_000_000, "四.6", "热水钱包上限 (0 不限)", "Most the water purse holds; 0: no cap", rules_field="water_cap"),
     _number("pin_tries", 3, "tries", 1, 10, "四.3, D6", "交易密码可错次数", "Wrong transaction passwords before the lock", rules_field="pin_max"),
     _choice("meal_limit_scope", "MEAL TXN", "四.3, D1", "餐限额按餐累计或按笔", "Meal limit: cumulative per meal, or per transaction", rules_field="meal_scope"),
+    _choice("limit_day", "CAL BIZ", "四.3, D2", "日限额按自然日或营业日", "Limits count the calendar day, or the business day", rules_field="limit_day"),
+    _number("day_cut_minutes", 0, "min", 0, 1_439, "四.3, D2", "日切时刻 (分, 720 起为前一晚)", "Minute of the local day a business day begins at; from 720 on it is the evening before, so that 1410 is 23:30", rules_field="day_cut_minutes"),
+    _number("pin_session_seconds", 0, "s", 0, 3_600, "四.3, D5", "交易密码免输时长 (0 每次都输)", "How long one right transaction password serves the same card at the same terminal; 0: it is asked for each time", rules_field="pin_session_seconds"),
+    _choice("pin_reset", "NEXT_DAY COUNTER", "四.3, D6", "交易密码锁定解除", "What ends the lock of a transaction password: the next day or a reset at the counter, or the counter only", rules_field="pin_reset"),
     # fees, hours
     _number("card_fee_fen", 3_000, "fen", 0, 100_000, "三.4(2), 三.5", "补卡及赔偿费", "Fee of a replacement, and compensation for a lost card"),
     Parameter(key="counter_hours", kind=Kind.HOURS, default="WED 14:30-17:00, FRI 14:30-17:00", clause="三.4(4)", zh="柜台办理时间", en="Hours of the counter"),

@@ -83,7 +83,7 @@ _MEDIUM: Final = struct.Struct("<16sBBBxHH32x")
 _MERCHANT: Final = struct.Struct("<BBB53x")
 _TERMINAL: Final = struct.Struct("<16sIBB34x")
 _CATEGORY: Final = struct.Struct("<BB54x")
-_RULES: Final = struct.Struct("<10Ii2B10x")
+_RULES: Final = struct.Struct("<10Ii4B2H4x")
 _MEALS: Final = struct.Struct("<B3x16HI16x")
 _SCHEDULED: Final = struct.Struct("<IHHBBBBBx42s")
 
@@ -237,6 +237,10 @@ class RulesBody:
     utc_offset_seconds: int = 28_800
     pin_max: int = 3
     meal_scope: int = 0
+    limit_day: int = 0
+    pin_reset: int = 0
+    pin_session_seconds: int = 0
+    day_cut_minutes: int = 0
 
     def pack(self) -> bytes:
         """Return the 56 bytes of an effect's body."""
@@ -254,6 +258,10 @@ class RulesBody:
             self.utc_offset_seconds,
             self.pin_max,
             self.meal_scope,
+            self.limit_day,
+            self.pin_reset,
+            self.pin_session_seconds,
+            self.day_cut_minutes,
         )
 
     @classmethod
@@ -264,7 +272,10 @@ class RulesBody:
 
 
 class RulesField(IntFlag):
-    """Fields of the rules as a scheduled change names them; 0 makes a new version only."""
+    """Fields of the rules as a scheduled change names them; 0 makes a new version only.
+
+    Those from ``LIMIT_DAY`` on and those before do not go into one effect.
+    """
 
     DAY_LIMIT = 1
     MEAL_LIMIT = 2
@@ -278,6 +289,10 @@ class RulesField(IntFlag):
     UTC_OFFSET_SECONDS = 512
     PIN_MAX = 1024
     MEAL_SCOPE = 2048
+    LIMIT_DAY = 4096
+    PIN_RESET = 8192
+    PIN_SESSION_SECONDS = 16384
+    DAY_CUT_MINUTES = 32768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from libc.string cimport memcpy, memset
 from ext.holds cimport hold_close, hold_expire, hold_grey, hold_open
 from ext.keys cimport apply_keys, clear_batch
 from ext.records cimport (
-    CC_F_COUNTS_DAY, CC_F_COUNTS_MEAL, CC_F_DUE, CC_F_WATER, CC_O_APPROVED, CC_O_EFFECT,
+    CC_F_COUNTS_DAY, CC_F_COUNTS_MEAL, CC_F_DUE, CC_F_PIN_BAD, CC_F_WATER, CC_O_APPROVED,
+    CC_O_EFFECT, CC_P_DATED, CC_P_SESSION,
     CC_TABLE_CATEGORY, CC_TABLE_REQUEST, CC_TABLE_RULES, CC_T_ACCOUNT, CC_T_ADJUST,
     CC_T_CAPTURE, CC_T_CATEGORY, CC_T_DOCUMENT, CC_T_HOLD, CC_T_HOLD_EXPIRED, CC_T_HOLD_GREY,
     CC_T_HOLD_RETIRED, CC_T_MEALS, CC_T_MEDIUM, CC_T_MERCHANT, CC_T_PURCHASE, CC_T_REFUND,
@@ -111,6 +112,28 @@ cdef inline void apply_holds(cc_tables *t, cc_account *a, const cc_record *r) no
             a.water_hold = 0
 
 
+cdef inline void end_session(cc_tables *t, uint32_t account) noexcept nogil:
+    """The password is asked again above a limit."""
+    cdef cc_account_cold *c
+    if t.cold[account].session_s != 0:
+        c = touch_cold(t, account)
+        c.session_s = c.session_medium = c.session_terminal = c.session_rules = 0
+
+
+cdef inline void apply_password(cc_tables *t, const cc_record *r) noexcept nogil:
+    """A wrong try has its day and ends a session; a right password may begin one."""
+    cdef cc_account_cold *c
+    if r.flags & CC_F_PIN_BAD:
+        end_session(t, r.account)
+    if r.body.money.pin_marks & CC_P_DATED:
+        touch_cold(t, r.account).pin_fail_day = r.body.money.day_key
+    if r.body.money.pin_marks & CC_P_SESSION:
+        c = touch_cold(t, r.account)
+        c.session_s = <uint32_t>(t.time_us // 1000000)
+        c.session_medium, c.session_terminal = r.medium, r.terminal
+        c.session_rules = t.block_rules
+
+
 cdef inline void apply_money(cc_tables *t, const cc_record *r) noexcept nogil:
     """Taps, due records and funds: everything with a money body."""
     cdef const cc_money_body *m = &r.body.money
@@ -124,6 +147,8 @@ cdef inline void apply_money(cc_tables *t, const cc_record *r) noexcept nogil:
         a.last_seq = r.seq
         a.held = m.held_after
         a.pin_fails = m.pin_fails
+        if m.pin_marks != 0 or r.flags & CC_F_PIN_BAD:
+            apply_password(t, r)
         if done:
             apply_counters(a, r)
             if CC_T_HOLD <= r.type <= CC_T_REVERSAL:
@@ -170,6 +195,7 @@ cdef inline void apply_account(cc_tables *t, const cc_record *r) noexcept nogil:
     memcpy(c.pin_salt, b.pin_salt, 8)
     c.pin_version, c.pin_kid, c.kind = b.pin_version, b.pin_kid, b.kind
     c.changes = b.changes
+    end_session(t, r.account)
     if r.account >= t.accounts:
         t.accounts = r.account + 1
 
@@ -182,6 +208,7 @@ cdef inline void apply_medium(cc_tables *t, const cc_record *r) noexcept nogil:
     m.expires_day, m.changes = r.body.medium_row.expires_day, r.body.medium_row.changes
     put16(&t.medium_index, <const uint8_t *>t.medium, sizeof(cc_medium), m.key, r.medium)
     touch_account(t, r.account).last_seq = r.seq
+    end_session(t, r.account)
     if r.medium >= t.media:
         t.media = r.medium + 1
 

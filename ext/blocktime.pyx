@@ -6,7 +6,8 @@ from libc.string cimport memset
 from ext.apply cimport apply_record
 from ext.due_effects cimport carry_out
 from ext.dues cimport due_pop, due_push, due_stands, find_hold, find_scheduled
-from ext.limits cimport SECONDS_A_DAY, local_seconds, meal_key_at
+from ext.limits cimport SECONDS_A_DAY, business_day, local_seconds, meal_key_of
+from ext.pins cimport fails_now
 from ext.records cimport (
     CC_DUE_MAX, CC_F_DUE, CC_F_WATER, CC_HS_EXPIRED, CC_HS_FREE, CC_HS_GREY, CC_O_EFFECT,
     CC_PARTS_MAX, CC_T_ACCOUNT, CC_T_HOLD, CC_T_HOLD_EXPIRED, CC_T_HOLD_GREY, CC_T_HOLD_RETIRED,
@@ -20,14 +21,16 @@ from ext.tables cimport CC_DUE_HOLD, CC_DUE_SCHEDULED, cc_block, cc_tables
 
 cdef void set_time(cc_tables *t, int64_t time_us) noexcept nogil:
     """The block's time and what follows from it."""
-    cdef int64_t local
+    cdef int64_t local, business
     if time_us > t.time_us:
         t.time_us = time_us
     local = local_seconds(t, t.time_us)
-    t.day_key = <uint16_t>(local // SECONDS_A_DAY)
-    t.meal_key = meal_key_at(&t.meals, (local % SECONDS_A_DAY) // 60)
-    if t.day_key > t.business_date:
-        t.business_date = t.day_key
+    t.today = <uint16_t>(local // SECONDS_A_DAY)
+    business = business_day(t, local)
+    if business > t.business_date:
+        t.business_date = <uint32_t>business
+    t.day_key = <uint16_t>t.business_date if t.rules.limit_day else t.today
+    t.meal_key = meal_key_of(t, local)
 
 
 cdef void due_record(cc_tables *t, cc_block *b, const cc_hold *h) noexcept nogil:
@@ -44,7 +47,7 @@ cdef void due_record(cc_tables *t, cc_block *b, const cc_hold *h) noexcept nogil
     r.prev_account_seq = a.last_seq
     r.body.money.debit_after = a.online
     r.body.money.held_after = a.held
-    r.body.money.pin_fails = a.pin_fails
+    r.body.money.pin_fails = fails_now(t, h.account)
     r.body.money.day_key, r.body.money.meal_key = h.day_key, h.meal_key
     if h.state == CC_HS_EXPIRED:
         r.type = CC_T_HOLD_RETIRED
@@ -91,7 +94,7 @@ cdef void begin_block(cc_tables *t, cc_block *b, int64_t now_us) noexcept nogil:
     b.payload_len = 0
     b.head.time_us = t.time_us
     b.head.business_date = t.business_date
-    b.head.rule_version = t.rule_version
+    b.head.rule_version = t.block_rules = t.rule_version
     b.head.first_seq = t.applied_seq + 1
     take_due(t, b)
 
@@ -124,6 +127,7 @@ cdef void replay_begin(cc_tables *t, const cc_block_header *head) noexcept nogil
     next_stamp(t)
     t.time_us = head.time_us
     t.business_date = head.business_date
+    t.block_rules = head.rule_version
 
 
 cdef void replay_end(cc_tables *t) noexcept nogil:

@@ -17,7 +17,7 @@ from ext.keys cimport find_key
 from ext.limits cimport counters_hold, counts_of, over_limits
 from ext.office cimport decide_office
 from ext.originals cimport BATCH_EXPIRED, BATCH_READY, batch_at_hand
-from ext.pins cimport pin_verdict
+from ext.pins cimport pin_verdict, session_stands
 from ext.reads cimport decide_read
 from ext.reasons cimport (
     CC_R_ACCOUNT_CLOSED, CC_R_ACCOUNT_DEBT, CC_R_ACCOUNT_SUSPENDED, CC_R_AMOUNT_INVALID,
@@ -31,8 +31,8 @@ from ext.records cimport (
     CC_C_SUBSIDY, CC_CAT_WATER, CC_F_COUNTS_DAY, CC_F_COUNTS_MEAL, CC_F_PARTIAL, CC_F_PIN_OK,
     CC_F_VOID, CC_F_WATER, CC_K_FINAL, CC_K_NONE, CC_K_TOMBSTONE, CC_M_FROZEN, CC_M_LOST,
     CC_MS_ACTIVE, CC_MS_RETURNED, CC_MS_UNBOUND, CC_MS_VOID, CC_O_APPROVED, CC_PARTS_MAX,
-    CC_T_SIGN_IN, CC_TS_IN_SERVICE, CC_W_MERCHANT, CC_W_ONLINE, CC_W_SUBSIDY, cc_account, cc_key,
-    cc_medium, cc_record, cc_terminal,
+    CC_P_BY_SESSION, CC_P_SESSION, CC_T_SIGN_IN, CC_TS_IN_SERVICE, CC_W_MERCHANT, CC_W_ONLINE,
+    CC_W_SUBSIDY, cc_account, cc_key, cc_medium, cc_record, cc_terminal,
 )
 from ext.reserve cimport decide_held, reserve, resolve_water
 from ext.rows cimport find16
@@ -101,7 +101,7 @@ cdef int card_reason(const cc_tables *t, const cc_medium *m) noexcept nogil:
         return CC_R_CARD_LOST
     if m.flags & CC_M_FROZEN:
         return CC_R_CARD_FROZEN
-    if m.expires_day != 0 and t.day_key >= m.expires_day:
+    if m.expires_day != 0 and t.today >= m.expires_day:
         return CC_R_CARD_EXPIRED
     return CC_R_OK if m.state == CC_MS_ACTIVE else CC_R_CARD_NOT_ACTIVE
 
@@ -168,10 +168,15 @@ cdef int limit_reason(cc_tables *t, const cc_command *c, cc_tap *x) noexcept nog
         return CC_R_OK
     x.flags |= over
     if not c.flags & CC_CF_HAS_PIN:
-        return CC_R_PIN_REQUIRED
+        if not session_stands(t, x.account, x.medium, x.terminal):
+            return CC_R_PIN_REQUIRED
+        x.marks = CC_P_BY_SESSION
+        return CC_R_OK
     verdict = pin_verdict(t, x.account, c)
     if verdict == CC_R_OK:
         x.flags |= CC_F_PIN_OK
+        if t.rules.pin_session_seconds != 0:
+            x.marks = CC_P_SESSION
     return verdict
 
 

@@ -7,6 +7,8 @@ from ext.records cimport cc_record, cc_scheduled
 from ext.tables cimport cc_block, cc_tables
 
 
+# Whether the switches of a body of rules are ones there are.
+cdef bint switches_known(const cc_effect *e) noexcept nogil
 # Whether an effect may wait: 0, or a status. `before`: how many of its command come earlier.
 cdef int check_scheduled(const cc_tables *t, const cc_effect *e, uint32_t before) noexcept nogil
 # The body of an effect's SCHEDULED record; rows and key are set.

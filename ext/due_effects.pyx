@@ -25,15 +25,25 @@ from ext.schedules cimport schedule_room
 from ext.tables cimport cc_block, cc_tables
 
 cdef enum:
-    RULES_WORDS = 10             # fields of four bytes, then pin_max and meal_scope
-    RULES_FIELDS = 12
+    RULES_WORDS = 10             # fields of four bytes, then those of one, then of two
     PIN_MAX_FIELD = 10
+    LATER_FIELD = 12             # limit_day: from here on they wait by themselves
+    RULES_HALVES = 14
+    RULES_FIELDS = 16
+    MINUTES_A_DAY = 1440
     MEALS_BYTES = 36             # count, padding, eight periods
     STATE = 0                    # places in a medium's values
     FLAGS = 1
 
 
 # ---- taken down ----
+
+cdef bint switches_known(const cc_effect *e) noexcept nogil:
+    cdef const cc_rules_body *rules = <const cc_rules_body *>e.body
+    return (
+        rules.limit_day <= 1 and rules.pin_reset <= 1 and rules.day_cut_minutes < MINUTES_A_DAY
+    )
+
 
 cdef int check_scheduled(const cc_tables *t, const cc_effect *e, uint32_t before) noexcept nogil:
     """What it expects of its row is for its time; now only ranges and room are looked at."""
@@ -47,7 +57,9 @@ cdef int check_scheduled(const cc_tables *t, const cc_effect *e, uint32_t before
                 e.mask > 0xFF or (<const cc_medium_body *>e.body).state > CC_MS_UNBOUND):
             return CC_ST_INVALID
     elif e.kind == CC_EF_RULES:
-        if e.expect != 0 or e.mask >> RULES_FIELDS:
+        if e.expect != 0 or not switches_known(e):
+            return CC_ST_INVALID
+        if e.mask >> LATER_FIELD and e.mask & ((1 << LATER_FIELD) - 1):
             return CC_ST_INVALID
         if e.mask >> PIN_MAX_FIELD & 1 and (<const cc_rules_body *>e.body).pin_max == 0:
             return CC_ST_INVALID
@@ -60,19 +72,35 @@ cdef int check_scheduled(const cc_tables *t, const cc_effect *e, uint32_t before
 
 
 cdef inline uint32_t field_at(uint32_t field) noexcept nogil:
-    """Where a field of the rules stands in the values."""
-    return field * 4 if field < RULES_WORDS else RULES_WORDS * 4 + (field - RULES_WORDS)
+    """Where a field stands in the rules from day_limit on."""
+    if field < RULES_WORDS:
+        return field * 4
+    if field < RULES_HALVES:
+        return RULES_WORDS * 4 + (field - RULES_WORDS)
+    return RULES_WORDS * 4 + (RULES_HALVES - RULES_WORDS) + (field - RULES_HALVES) * 2
 
 
 cdef inline uint32_t field_size(uint32_t field) noexcept nogil:
-    return 4 if field < RULES_WORDS else 1
+    if field < RULES_WORDS:
+        return 4
+    return 1 if field < RULES_HALVES else 2
 
 
-cdef void copy_fields(uint16_t mask, const uint8_t *values, uint8_t *into) noexcept nogil:
+cdef inline uint32_t values_from(uint16_t mask) noexcept nogil:
+    """Where the values of a mask's fields begin in the rules from day_limit on."""
+    return field_at(LATER_FIELD) if mask >> LATER_FIELD else 0
+
+
+cdef void copy_fields(
+    uint16_t mask, const uint8_t *values, uint32_t values_at, uint8_t *into, uint32_t into_at,
+) noexcept nogil:
+    """`values_at`, `into_at`: how far behind day_limit the two begin."""
     cdef uint32_t field
     for field in range(RULES_FIELDS):
         if mask >> field & 1:
-            memcpy(into + field_at(field), values + field_at(field), field_size(field))
+            memcpy(
+                into + (field_at(field) - into_at), values + (field_at(field) - values_at),
+                field_size(field))
 
 
 cdef void fill_scheduled(const cc_tables *t, const cc_effect *e, cc_record *r) noexcept nogil:
@@ -91,7 +119,8 @@ cdef void fill_scheduled(const cc_tables *t, const cc_effect *e, cc_record *r) n
         s.values[STATE] = medium.state
         s.values[FLAGS] = medium.flags & <uint8_t>e.mask
     elif e.kind == CC_EF_RULES:
-        copy_fields(e.mask, <const uint8_t *>&rules.day_limit, s.values)
+        copy_fields(
+            e.mask, <const uint8_t *>&rules.day_limit, 0, s.values, values_from(e.mask))
     else:
         memcpy(s.values, e.body, MEALS_BYTES if e.kind == CC_EF_MEALS else 2)
 
@@ -150,7 +179,9 @@ cdef void fill_parameters(
     if s.body.kind == CC_EF_RULES:
         r.type = CC_T_RULES
         r.body.rules = t.rules
-        copy_fields(s.body.mask, s.body.values, <uint8_t *>&r.body.rules.day_limit)
+        copy_fields(
+            s.body.mask, s.body.values, values_from(s.body.mask),
+            <uint8_t *>&r.body.rules.day_limit, 0)
         r.body.rules.version = b.head.rule_version + 1
     elif s.body.kind == CC_EF_MEALS:
         r.type = CC_T_MEALS

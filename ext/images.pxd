@@ -3,6 +3,7 @@
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
+from ext.pins cimport fails_now
 from ext.records cimport cc_account_body, cc_medium_body
 from ext.tables cimport cc_tables
 
@@ -18,7 +19,7 @@ cdef inline void account_image(
     out.day_limit = t.account[account].day_limit
     out.meal_limit = t.account[account].meal_limit
     out.status, out.flags = t.account[account].status, t.account[account].flags
-    out.pin_fails = t.account[account].pin_fails
+    out.pin_fails = fails_now(t, account)
 
 
 cdef inline void medium_image(

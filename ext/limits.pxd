@@ -1,4 +1,4 @@
-"""The two limits: passwords are asked above them, per calendar day and per meal (clause 4.3).
+"""The two limits: passwords are asked above them, per day and per meal (clause 4.3).
 
 Cumulative, the present amount included, strictly greater: exactly 100.00 a day asks nothing.
 """
@@ -14,6 +14,7 @@ from ext.tables cimport cc_tables
 
 cdef enum:
     SECONDS_A_DAY = 86400
+    MINUTES_A_DAY = 1440
 
 
 cdef inline int64_t local_seconds(const cc_tables *t, int64_t time_us) noexcept nogil:
@@ -34,6 +35,29 @@ cdef inline uint8_t meal_key_at(const cc_meals_body *meals, int64_t minute) noex
         elif minute < end:
             return (i + 1) | 0x80
     return 0
+
+
+cdef inline int64_t business_day(const cc_tables *t, int64_t local) noexcept nogil:
+    """Of a local second. A cut in the second half of the day is the evening before: 23:30 begins
+    the next business day.
+    """
+    cdef int64_t cut = t.rules.day_cut_minutes
+    if cut >= MINUTES_A_DAY // 2:
+        cut -= MINUTES_A_DAY
+    return (local - cut * 60) // SECONDS_A_DAY
+
+
+cdef inline uint8_t meal_key_of(const cc_tables *t, int64_t local) noexcept nogil:
+    """Meal of a local second, bit 7 as seen from the day the limits count (D2)."""
+    cdef int64_t second = local % SECONDS_A_DAY, began = local - second
+    cdef uint8_t key = meal_key_at(&t.meals, second // 60)
+    if key == 0 or t.rules.limit_day == 0:
+        return key
+    if key & 0x80:
+        began -= SECONDS_A_DAY
+    key &= 0x7F
+    began += t.meals.meals[key - 1].start_minute * 60
+    return key | 0x80 if business_day(t, began) < t.business_date else key
 
 
 cdef inline uint32_t day_now(const cc_tables *t, const cc_account *a) noexcept nogil:

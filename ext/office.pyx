@@ -16,21 +16,23 @@ from ext.commands cimport (
     CC_X_LAST_SEQ, CC_X_ROW_FREE, CC_X_STATUS, cc_command, cc_effect, cc_reply,
 )
 from ext.digest cimport pin_mac
-from ext.due_effects cimport check_scheduled, fill_scheduled, fill_unscheduled
+from ext.due_effects cimport (
+    check_scheduled, fill_scheduled, fill_unscheduled, switches_known,
+)
 from ext.dues cimport find_scheduled
 from ext.images cimport account_image
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
-from ext.pins cimport pin_verdict
+from ext.pins cimport fails_now, pin_verdict
 from ext.reasons cimport CC_R_OK, CC_R_PIN_LOCKED, CC_R_PIN_WRONG
 from ext.records cimport (
     CC_A_MUST_CHANGE, CC_AMOUNT_MAX, CC_AS_CLOSED, CC_AS_NORMAL, CC_BALANCE_MAX, CC_CATEGORIES,
     CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_PIN_BAD, CC_F_PIN_OK, CC_LIMIT_DEFAULT,
-    CC_MS_UNBOUND, CC_M_FROZEN, CC_O_APPROVED, CC_O_DECLINED, CC_O_EFFECT, CC_TS_WITHDRAWN,
-    CC_T_ACCOUNT, CC_T_DOCUMENT, CC_T_MEALS, CC_T_MEDIUM, CC_T_MERCHANT, CC_T_PIN_CHECK,
-    CC_T_RULES, CC_T_SCHEDULED, CC_T_TERMINAL, CC_T_TOP_UP, CC_T_UNSCHEDULED, CC_W_MERCHANT,
-    CC_W_ONLINE, CC_W_SUBSIDY, CC_W_SUBSIDY_SOURCE, CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST,
-    CC_W_WATER, cc_account_body, cc_medium, cc_medium_body, cc_meals_body, cc_record,
-    cc_request, cc_rules_body, cc_scheduled, cc_terminal,
+    CC_MS_UNBOUND, CC_M_FROZEN, CC_O_APPROVED, CC_O_DECLINED, CC_O_EFFECT, CC_P_DATED,
+    CC_TS_WITHDRAWN, CC_T_ACCOUNT, CC_T_DOCUMENT, CC_T_MEALS, CC_T_MEDIUM, CC_T_MERCHANT,
+    CC_T_PIN_CHECK, CC_T_RULES, CC_T_SCHEDULED, CC_T_TERMINAL, CC_T_TOP_UP, CC_T_UNSCHEDULED,
+    CC_W_MERCHANT, CC_W_ONLINE, CC_W_SUBSIDY, CC_W_SUBSIDY_SOURCE, CC_W_SYSTEM_FIRST,
+    CC_W_SYSTEM_LAST, CC_W_WATER, cc_account_body, cc_medium, cc_medium_body, cc_meals_body,
+    cc_record, cc_request, cc_rules_body, cc_scheduled, cc_terminal,
 )
 from ext.rows cimport find16
 from ext.tables cimport (
@@ -169,7 +171,9 @@ cdef int check_other(const cc_tables *t, const cc_effect *e) noexcept nogil:
     if e.kind == CC_EF_CATEGORY:
         return 0 if e.body[0] < CC_CATEGORIES else CC_ST_INVALID
     if e.kind == CC_EF_RULES:
-        return 0 if (<const cc_rules_body *>e.body).pin_max > 0 else CC_ST_INVALID
+        if (<const cc_rules_body *>e.body).pin_max == 0 or not switches_known(e):
+            return CC_ST_INVALID
+        return 0
     if e.kind == CC_EF_MEALS:
         if meals.count > 8:
             return CC_ST_INVALID
@@ -275,7 +279,7 @@ cdef void money_now(cc_tables *t, cc_record *r) noexcept nogil:
     r.body.money.day_key, r.body.money.meal_key = t.day_key, t.meal_key
     if r.account != 0:
         r.body.money.held_after = t.account[r.account].held
-        r.body.money.pin_fails = t.account[r.account].pin_fails
+        r.body.money.pin_fails = fails_now(t, r.account)
         r.body.money.day_used = day_now(t, &t.account[r.account])
         r.body.money.meal_used = meal_now(t, &t.account[r.account])
 
@@ -456,6 +460,7 @@ cdef void write_pin_check(
         if reason == CC_R_PIN_WRONG:
             r.flags |= CC_F_PIN_BAD
             r.body.money.pin_fails += 1
+            r.body.money.pin_marks = CC_P_DATED
     keep(t, b, r, parts)
 
 

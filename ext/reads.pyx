@@ -10,6 +10,7 @@ from ext.commands cimport (
 from ext.keys cimport find_key
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
 from ext.originals cimport BATCH_READY, BATCH_EXPIRED, batch_at_hand
+from ext.pins cimport fails_now
 from ext.records cimport (
     CC_K_NONE, CC_MS_UNBOUND, CC_TERMINAL_SEQ_MAX, cc_key, cc_medium, cc_terminal,
 )
@@ -41,6 +42,7 @@ cdef int read_account(cc_tables *t, const cc_command *c, cc_reply *reply) noexce
     reply.account_row, reply.cold_row = t.account[row], t.cold[row]
     reply.account_row.day_used = day_now(t, &t.account[row])
     reply.account_row.meal_used = meal_now(t, &t.account[row])
+    reply.account_row.pin_fails = fails_now(t, row)
     reply.account_row.stamp = reply.cold_row.stamp = 0
     memset(reply.cold_row.pin_tag, 0, 16)
     memset(reply.cold_row.pin_salt, 0, 8)

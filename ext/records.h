@@ -88,6 +88,13 @@ enum {
     CC_F_DUE = 32768                        /* written by the due list, no command behind it */
 };
 
+/* ---- what a record says of the password beside its flags ---- */
+enum {
+    CC_P_DATED = 1,                         /* the wrong try is of day_key */
+    CC_P_SESSION = 2,                       /* its right password begins a session */
+    CC_P_BY_SESSION = 4                     /* approved above a limit because of one */
+};
+
 typedef struct {
     uint64_t prev_terminal_seq; /* previous record of the terminal, 0 none */
     int64_t amount;             /* fen moved, held or freed; 0 on a refusal */
@@ -96,13 +103,13 @@ typedef struct {
     int64_t held_after;         /* held on ONLINE */
     uint32_t day_used;          /* fen in day_key after this record; 0 when day_key is past */
     uint32_t meal_used;         /* fen in meal_key after; 0 when past or the record has no meal */
-    uint16_t day_key;           /* local days since 1970-01-01 */
+    uint16_t day_key;           /* day the limits count: local days since 1970-01-01 */
     uint8_t meal_key;           /* meal index 1..8, | 0x80 when the meal began the day before */
     uint8_t debit_wallet;
     uint8_t credit_wallet;
     uint8_t pin_fails;          /* consecutive wrong passwords after */
     uint8_t original_part;      /* reversal, refund: which part original_seq is, 1-based */
-    uint8_t spare;
+    uint8_t pin_marks;          /* CC_P_* */
 } cc_money_body;
 
 typedef struct {               /* CC_T_ACCOUNT: after-image of everything but money and counters */
@@ -156,7 +163,12 @@ typedef struct {               /* CC_T_RULES: one versioned set, next block on *
     int32_t utc_offset_seconds;               /* 28800 */
     uint8_t pin_max;                          /* 3 */
     uint8_t meal_scope;                       /* 0 per meal, 1 per transaction (D1) */
-    uint8_t spare[10];
+    uint8_t limit_day;                        /* 0 calendar day, 1 business day (D2) */
+    uint8_t pin_reset;                        /* 0 wrong tries are of their day, 1 until reset (D6) */
+    uint16_t pin_session_seconds;             /* 0: the password is asked each time (D5) */
+    uint16_t day_cut_minutes;                 /* minute the business day begins; from 720 on: of
+                                                 the evening before */
+    uint8_t spare[4];
 } cc_rules_body;
 
 typedef struct { uint16_t start_minute, end_minute; } cc_meal; /* [start, end), may cross midnight */
@@ -173,7 +185,8 @@ typedef struct {               /* CC_T_SCHEDULED, CC_T_UNSCHEDULED */
     uint8_t expect_flags;      /* medium flags, those in the mask */
     uint8_t spare;
     uint8_t values[42];        /* by kind: status; state, flags; category, flags; the rules from
-                                  day_limit on; the meals' first 36. Zero what does not change */
+                                  day_limit on, or if the mask names one from limit_day on, those;
+                                  the meals' first 36. Zero what does not change */
 } cc_scheduled_body;
 
 typedef struct {
@@ -279,7 +292,11 @@ typedef struct {               /* read above a limit, for WATER and for papers *
     uint32_t pin_version;
     uint8_t pin_kid, kind;
     uint16_t changes;          /* of the status */
-    uint8_t spare[20];
+    uint32_t session_s;        /* block second a password session began, 0 none */
+    uint32_t session_medium, session_terminal; /* where it holds */
+    uint32_t session_rules;    /* rule version it began under: it ends with it */
+    uint16_t pin_fail_day;     /* day of the newest wrong try; 0 unknown */
+    uint8_t spare[2];
     uint32_t stamp;
 } cc_account_cold;
 
@@ -371,7 +388,7 @@ _Static_assert(sizeof(cc_hold) == 64, "hold row");
 _Static_assert(sizeof(cc_undo) == 32, "undo row");
 _Static_assert(sizeof(cc_ledger) == 32, "ledger row");
 _Static_assert(sizeof(cc_scheduled) == 128, "scheduled row");
-_Static_assert(offsetof(cc_rules_body, spare) - offsetof(cc_rules_body, day_limit)
+_Static_assert(offsetof(cc_rules_body, limit_day) - offsetof(cc_rules_body, day_limit)
                == 42, "scheduled rules");
 /* Rows are hashed without their last four bytes. */
 _Static_assert(offsetof(cc_account, stamp) == 60 && offsetof(cc_account_cold, stamp) == 60, "stamp");

@@ -87,6 +87,9 @@ cdef extern from "records.h" nogil:
         CC_F_MUST_CHANGE
         CC_F_KEY_IS_REQUEST
         CC_F_DUE
+        CC_P_DATED
+        CC_P_SESSION
+        CC_P_BY_SESSION
 
     ctypedef struct cc_money_body:
         uint64_t prev_terminal_seq
@@ -102,7 +105,7 @@ cdef extern from "records.h" nogil:
         uint8_t credit_wallet
         uint8_t pin_fails
         uint8_t original_part
-        uint8_t spare
+        uint8_t pin_marks
 
     ctypedef struct cc_account_body:
         uint8_t pin_tag[16]
@@ -159,7 +162,11 @@ cdef extern from "records.h" nogil:
         int32_t utc_offset_seconds
         uint8_t pin_max
         uint8_t meal_scope
-        uint8_t spare[10]
+        uint8_t limit_day
+        uint8_t pin_reset
+        uint16_t pin_session_seconds
+        uint16_t day_cut_minutes
+        uint8_t spare[4]
 
     ctypedef struct cc_meal:
         uint16_t start_minute, end_minute
@@ -344,7 +351,12 @@ cdef extern from "records.h" nogil:
         uint8_t pin_kid
         uint8_t kind
         uint16_t changes
-        uint8_t spare[20]
+        uint32_t session_s
+        uint32_t session_medium
+        uint32_t session_terminal
+        uint32_t session_rules
+        uint16_t pin_fail_day
+        uint8_t spare[2]
         uint32_t stamp
 
     ctypedef struct cc_medium:

@@ -81,6 +81,9 @@ typedef struct {
     uint32_t business_date;
     uint16_t day_key;          /* of the block being built; records of taps carry them */
     uint8_t meal_key, spare0;
+    uint16_t today;            /* its local calendar day */
+    uint16_t spare1;
+    uint32_t block_rules;      /* rule version of the block being built or replayed */
     uint64_t blocks;
 
     /* state hash: sum of mixes, old out when a row is first touched in a block, new in at its end */

@@ -83,6 +83,8 @@ cdef extern from "tables.h" nogil:
         uint32_t business_date
         uint16_t day_key
         uint8_t meal_key, spare0
+        uint16_t today, spare1
+        uint32_t block_rules
         uint64_t blocks
         uint64_t state_lo, state_hi
         uint32_t stamp

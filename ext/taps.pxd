@@ -9,14 +9,16 @@ from ext.commands cimport (
     CC_OP_RELEASE, CC_OP_REVERSE, cc_command, cc_reply,
 )
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
+from ext.pins cimport fails_now
 from ext.reasons cimport (
     CC_R_INSUFFICIENT, CC_R_PIN_LOCKED, CC_R_PIN_REQUIRED, CC_R_PIN_WRONG,
     CC_R_REFUND_EXCEEDS_ORIGINAL, CC_R_WATER_CAP,
 )
 from ext.records cimport (
     CC_A_MUST_CHANGE, CC_C_SUBSIDY, CC_F_MUST_CHANGE, CC_F_PIN_BAD, CC_F_PIN_OK, CC_O_DECLINED,
-    CC_O_PIN_REQUIRED, CC_T_CAPTURE, CC_T_HOLD, CC_T_PURCHASE, CC_T_REFUND, CC_T_RELEASE,
-    CC_T_REVERSAL, CC_T_SIGN_OFF, CC_TERM_KEYPAD, cc_account, cc_block_header, cc_record,
+    CC_O_PIN_REQUIRED, CC_P_DATED, CC_T_CAPTURE, CC_T_HOLD, CC_T_PURCHASE, CC_T_REFUND,
+    CC_T_RELEASE, CC_T_REVERSAL, CC_T_SIGN_OFF, CC_TERM_KEYPAD, cc_account, cc_block_header,
+    cc_record,
 )
 from ext.tables cimport cc_block, cc_tables
 
@@ -30,6 +32,7 @@ ctypedef struct cc_tap:
     uint16_t flags     # of every record of the command
     uint16_t counts    # COUNTS_* of an approved debit
     uint8_t type, category, part
+    uint8_t marks      # CC_P_* of an approval
     bint water
 
 
@@ -66,13 +69,14 @@ cdef inline cc_record *open_record(
     r.batch_no, r.terminal_seq, r.fingerprint = c.batch_no, c.terminal_seq, c.fingerprint
     r.flags = x.flags
     r.aux = asked_word(x.asked)
+    r.body.money.pin_marks = x.marks
     r.body.money.prev_terminal_seq = t.terminal[x.terminal].last_seq
     r.body.money.day_key, r.body.money.meal_key = t.day_key, t.meal_key
     if x.account != 0:
         r.prev_account_seq = t.account[x.account].last_seq
         r.body.money.held_after = t.account[x.account].held
         if not x.flags & CC_F_PIN_OK:
-            r.body.money.pin_fails = t.account[x.account].pin_fails
+            r.body.money.pin_fails = fails_now(t, x.account)
         r.body.money.day_used = day_now(t, &t.account[x.account])
         r.body.money.meal_used = meal_now(t, &t.account[x.account])
         if t.account[x.account].flags & CC_A_MUST_CHANGE:
@@ -124,7 +128,8 @@ cdef inline int refuse(
         r.body.money.debit_after = a.online
         if reason == CC_R_PIN_WRONG:
             r.flags |= CC_F_PIN_BAD
-            r.body.money.pin_fails = a.pin_fails + 1
+            r.body.money.pin_fails += 1
+            r.body.money.pin_marks = CC_P_DATED
         r.body.money.credit_after = told_by(t, x, a, reason)
     close_record(t, b, r)
     return done(t, b, first, reply)

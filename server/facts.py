@@ -118,6 +118,10 @@ def rules_fields(body: RulesBody) -> Facts:
         "pin_tries": body.pin_max,
         "meal_scope": body.meal_scope + 1,
         "utc_offset_seconds": body.utc_offset_seconds,
+        "limit_day": body.limit_day + 1,
+        "pin_reset": body.pin_reset + 1,
+        "pin_session_seconds": body.pin_session_seconds,
+        "day_cut_minutes": body.day_cut_minutes,
     }
 
 

@@ -15,6 +15,7 @@ from server.offline import layout as at
 from server.offline.findings import Difference, demand_equal
 from server.offline.keys import Keys
 from server.offline.rows import (
+    NO_SESSION,
     Account,
     Hold,
     Meals,
@@ -83,6 +84,7 @@ class Books:
         "scheduled",
         "terminals",
         "time_us",
+        "today",
         "undos",
         "weights",
     )  # fmt: skip
@@ -111,7 +113,7 @@ class Books:
         self.rule_version = 0
         self.keys = Keys()
         self.weights = Weights()
-        self.time_us = self.business_date = self.day_key = self.payload_len = 0
+        self.time_us = self.business_date = self.day_key = self.today = self.payload_len = 0
         self.meal_key = self.meal_day = self.meal_index = 0
         self.block_debits = self.moved = 0
         self.sale: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
@@ -130,15 +132,25 @@ class Books:
         demand_equal(seq, "the block's rule_version", header.rule_version, self.rule_version)
         self.time_us = self.keys.time_us = header.time_us
         local_s = self.time_us // 1_000_000 + self.rules.utc_offset_seconds
-        self.day_key = local_s // DAY_S
-        self.meal_key = self.meals.key_at(local_s % DAY_S // 60)
+        self.business_date = max(self.business_date, self.rules.business_day(local_s))
+        self.today = local_s // DAY_S
+        self.day_key = self.business_date if self.rules.limit_day else self.today
+        self.meal_key = self._meal_key(local_s)
         self.meal_day = self.day_key - (self.meal_key >> 7)
         self.meal_index = self.meal_key & 0x7F
-        self.business_date = max(self.business_date, self.day_key)
         demand_equal(seq, "business_date", header.business_date, self.business_date)
         self.payload_len = header.payload_len
         self.block_debits = 0
         self.saw_command = self.rules_fell_due = False
+
+    def _meal_key(self, local_s: int) -> int:
+        """Return the meal of a local second; 0x80 when it began before the day limits count."""
+        key = self.meals.key_at(local_s % DAY_S // 60)
+        if not key or not self.rules.limit_day:
+            return key
+        index = key & 0x7F
+        began_s = (self.today - (key >> 7)) * DAY_S + self.meals.periods[index - 1][0] * 60
+        return index | (0x80 if self.rules.business_day(began_s) < self.business_date else 0)
 
     def leave(self, header: Header) -> None:
         """End a block."""
@@ -162,8 +174,13 @@ class Books:
             self._enter_terminal(e)
         elif e.prev_terminal_seq:
             raise Difference(e.seq, "no terminal, but a record before it")
-        if account is not None and e.flags & (at.F_PIN_OK | at.F_PIN_BAD):
-            self._password(e, account)
+        if account is not None:
+            if account.pin_fails:
+                self.forgive(account)
+            if e.flags & (at.F_PIN_OK | at.F_PIN_BAD) or e.pin_marks:
+                self._password(e, account)
+        elif e.pin_marks:
+            raise Difference(e.seq, "a password of no account")
         check(self, e, account)
         if account is not None:
             self._after(e, account)
@@ -237,14 +254,52 @@ class Books:
         elif e.type == at.SIGN_OFF and e.outcome == at.APPROVED:
             terminal.signed_in = 0
 
+    def forgive(self, account: Account) -> None:
+        """Wrong tries of an earlier day count no longer, unless only a reset ends them (D6)."""
+        if not self.rules.pin_reset and 0 < account.pin_fail_day < self.day_key:
+            account.pin_fails = 0
+
     def _password(self, e: Entry, account: Account) -> None:
         """Count wrong passwords; between a right one or a reset there are at most pin_max."""
+        self._marks(e, account)
+        if not e.flags & (at.F_PIN_OK | at.F_PIN_BAD):
+            return
         if self.said and e.flags & at.F_PIN_OK:
             return  # an earlier part of the command has it already
         self.said = True
         if account.pin_fails >= self.rules.pin_max or account.pin_version == 0:
             raise Difference(e.seq, "a password was evaluated that is locked or not set")
         account.pin_fails = 0 if e.flags & at.F_PIN_OK else account.pin_fails + 1
+
+    def _marks(self, e: Entry, account: Account) -> None:
+        """A session begins with a right password and serves where it began (D5)."""
+        marks, payment = e.pin_marks, e.type in (at.PURCHASE, at.HOLD) and e.outcome == at.APPROVED
+        wrong = e.flags & at.F_PIN_BAD
+        known = marks in (0, at.P_DATED, at.P_SESSION, at.P_BY_SESSION)
+        if not known or (marks & at.P_DATED and not wrong) or (marks > at.P_DATED and not payment):
+            raise Difference(e.seq, "marks of the password that do not go together")
+        lasts = self.rules.pin_session_seconds
+        if payment and bool(e.flags & at.F_PIN_OK and lasts) != bool(marks & at.P_SESSION):
+            raise Difference(e.seq, "a right password and a session do not go together")
+        second = self.time_us // 1_000_000
+        here = (e.medium, e.terminal, self.rule_version)
+        if marks & at.P_BY_SESSION:
+            began, *where = account.session
+            if not began or tuple(where) != here or second - began >= lasts:
+                raise Difference(e.seq, "approved by a session there is not")
+        if marks & at.P_SESSION:
+            self.keep_session(e.account, account, (second, *here))
+        if wrong:
+            self.keep_session(e.account, account, NO_SESSION)
+            if marks & at.P_DATED:
+                account.pin_fail_day = e.day_key
+                self.weights.cold.add(e.account)
+
+    def keep_session(self, row: int, account: Account, session: tuple[int, int, int, int]) -> None:
+        """Set where a right password serves from now on."""
+        if session != account.session:
+            account.session = session
+            self.weights.cold.add(row)
 
     def _after(self, e: Entry, account: Account) -> None:
         """Compare the account's after-images, which every record of it carries."""

@@ -20,6 +20,7 @@ from server.offline.chain import Chain
 from server.offline.files import JournalFiles, at_rest
 from server.offline.names import name, names_of_bits
 from server.offline.rows import Meals, Rules
+from server.offline.schedule import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,6 +186,8 @@ def money(e: at.Entry) -> dict[str, Any]:
             "meal_used_fen": e.meal_used,
             "pin_fails": e.pin_fails,
         }
+    if e.pin_marks:
+        found["password"] = names_of_bits(names.PIN_MARKS, e.pin_marks)
     found["day"] = day(e.day_key)
     if e.meal_key:
         found["meal"] = e.meal_key & 0x7F
@@ -337,7 +340,7 @@ def scheduled(body: bytes) -> dict[str, Any]:
 def sets(kind: int, mask: int, values: bytes) -> dict[str, Any]:
     """Return what a scheduled effect will change."""
     if kind == at.EF_RULES:
-        rules = rules_row(bytes(4) + values + bytes(10))
+        rules = rules_row(masked(bytes(at.RULES_BODY.size), values, mask))
         fields = enumerate(names.RULES_FIELDS)
         return {field: rules[field] for bit, field in fields if mask >> bit & 1}
     if kind == at.EF_MEALS:

@@ -32,7 +32,7 @@ MEDIUM_BODY: Final = struct.Struct("<16sBBBBHH32s")
 MERCHANT_BODY: Final = struct.Struct("<BBB53s")
 TERMINAL_BODY: Final = struct.Struct("<16sIBB34s")
 CATEGORY_BODY: Final = struct.Struct("<BB54s")
-RULES_BODY: Final = struct.Struct("<10IiBB10s")
+RULES_BODY: Final = struct.Struct("<10Ii4B2H4s")
 MEALS_BODY: Final = struct.Struct("<B3s16HI16s")
 SCHEDULED_BODY: Final = struct.Struct("<IHHBBBBBB42s")
 DOCUMENT_BODY: Final = struct.Struct("<IIHHI16s24s")
@@ -93,7 +93,7 @@ class Entry(NamedTuple):
     credit_wallet: int
     pin_fails: int
     original_part: int
-    spare: int
+    pin_marks: int
     aux: int
     crc32c: int
 
@@ -158,6 +158,11 @@ F_WATER: Final = 4096
 F_MUST_CHANGE: Final = 8192
 F_KEY_IS_REQUEST: Final = 16384
 F_DUE: Final = 32768
+
+# What a record says of the password beside its flags.
+P_DATED: Final = 1
+P_SESSION: Final = 2
+P_BY_SESSION: Final = 4
 
 # Reasons the checks speak of.
 R_DUPLICATE_MISMATCH: Final = 3

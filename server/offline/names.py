@@ -39,6 +39,7 @@ CATEGORIES: Final = {
 CATEGORY_FLAGS: Final = {
     1: "DAY", 2: "MEAL", 4: "REFUNDABLE", 8: "HOLD", 16: "SPEND", 32: "SUBSIDY",
 }  # fmt: skip
+PIN_MARKS: Final = {1: "TRY_OF_DAY", 2: "SESSION", 4: "BY_SESSION"}
 EVENTS: Final = {
     0: "NONE", 1: "OPEN", 2: "STATUS", 3: "LIMITS", 4: "PIN_SET", 5: "PIN_RESET", 6: "BIND",
     7: "STATE", 8: "UNBIND", 9: "LOSS", 10: "UNLOSS",
@@ -51,7 +52,8 @@ EFFECTS: Final = {
 RULES_FIELDS: Final = (
     "day_limit", "meal_limit", "day_ceiling", "meal_ceiling", "hold_seconds",
     "water_hold_seconds", "late_capture_seconds", "water_tap", "water_cap",
-    "utc_offset_seconds", "pin_max", "meal_scope",
+    "utc_offset_seconds", "pin_max", "meal_scope", "limit_day", "pin_reset",
+    "pin_session_seconds", "day_cut_minutes",
 )  # fmt: skip
 
 

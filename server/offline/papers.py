@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from server.offline import layout as at
 from server.offline import schedule
 from server.offline.findings import Difference, demand_equal
-from server.offline.rows import Account, Meals, Medium, Merchant, Rules, Terminal
+from server.offline.rows import (
+    NO_SESSION,
+    Account,
+    Meals,
+    Medium,
+    Merchant,
+    Rules,
+    Terminal,
+)
 from server.offline.shapes import office_shape
 from server.offline.taps import now, refusal
 
@@ -110,6 +118,8 @@ def paper(books: Books, e: Entry, body: bytes) -> None:
     else:
         before = account.last_seq if account else 0
         demand_equal(e.seq, "prev_account_seq", e.prev_account_seq, before)
+    if account is not None and e.type == at.ACCOUNT:
+        books.forgive(account)
     if e.flags & at.F_DUE:
         schedule.falls_due(books, e, body)
     write(books, e, body)
@@ -142,6 +152,7 @@ def account_row(books: Books, e: Entry, body: bytes) -> None:
     account.pin_tag, account.pin_salt = tag, salt
     account.pin_version, account.pin_kid, account.kind = version, kid, kind
     account.last_seq = e.seq
+    account.session = NO_SESSION
     books.weights.accounts.add(e.account)
     books.weights.cold.add(e.account)
 
@@ -167,6 +178,7 @@ def medium_row(books: Books, e: Entry, body: bytes) -> None:
     books.media_by_key[key] = max(e.medium, books.media_by_key.get(key, 0))
     books.weights.media.add(e.medium)
     account.last_seq = e.seq
+    books.keep_session(e.account, account, NO_SESSION)
     books.weights.accounts.add(e.account)
 
 

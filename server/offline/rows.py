@@ -9,7 +9,7 @@ from typing import Final
 from server.offline import layout as at
 
 _ACCOUNT: Final = struct.Struct("<qqqQIIIIHHBBBBI")
-_COLD: Final = struct.Struct("<q16s8sIBBH20x")
+_COLD: Final = struct.Struct("<q16s8sIBBHIIIIH2x")
 _MEDIUM: Final = struct.Struct("<16sIBB2xHH")
 _MERCHANT: Final = struct.Struct("<qBBB49x")
 _TERMINAL: Final = struct.Struct("<16sIIIIQQQQBBB57x")
@@ -18,6 +18,9 @@ _UNDO: Final = struct.Struct("<QqB11x")
 _SCHEDULED: Final = struct.Struct("<QII56s52x")
 _LEDGER: Final = struct.Struct("<q20x")
 _REQUEST: Final = struct.Struct("<16sQQ")
+
+
+NO_SESSION: Final = (0, 0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -46,6 +49,9 @@ class Account:
     pin_kid: int = 0
     kind: int = 0
     changes: int = 0
+    session: tuple[int, int, int, int] = NO_SESSION
+    """Second it began, medium, terminal, rule version."""
+    pin_fail_day: int = 0
 
     def image(self) -> bytes:
         """Return the hot row without its stamp."""
@@ -70,7 +76,8 @@ class Account:
     def cold_image(self) -> bytes:
         """Return the cold row without its stamp."""
         papers = (self.pin_version, self.pin_kid, self.kind, self.changes)
-        return _COLD.pack(self.water, self.pin_tag, self.pin_salt, *papers)
+        kept = (*self.session, self.pin_fail_day)
+        return _COLD.pack(self.water, self.pin_tag, self.pin_salt, *papers, *kept)
 
 
 @dataclass(slots=True)
@@ -224,12 +231,21 @@ class Rules:
     utc_offset_seconds: int = 0
     pin_max: int = 0
     meal_scope: int = 0
+    limit_day: int = 0
+    pin_reset: int = 0
+    pin_session_seconds: int = 0
+    day_cut_minutes: int = 0
 
     @classmethod
     def read(cls, body: bytes) -> Rules:
         """Read a record's body."""
         *values, _spare = at.RULES_BODY.unpack(body)
         return cls(body, *values)
+
+    def business_day(self, local_s: int) -> int:
+        """Return the business day of a local second; a cut from noon on is the evening before."""
+        cut = self.day_cut_minutes
+        return (local_s - (cut - 1_440 if cut >= 720 else cut) * 60) // 86_400
 
 
 @dataclass(slots=True)

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from server.offline.layout import Entry
 
 WORDS = 10
-"""Fields of the rules of four bytes; the rest have one."""
+"""Fields of the rules of four bytes, before those of one."""
+HALVES = 14
+"""From here on they have two bytes."""
+LATER = 12
+"""From here on fields wait by themselves, and their values begin with the first of them."""
 VALUES_AT = 4
-"""Where the values of the rules begin in their body."""
+"""Where the fields of the rules begin in their body."""
 VALUES_BYTES = 42
 MEALS_BYTES = 36
 TYPES = {
@@ -58,7 +62,11 @@ def read(e: Entry, body: bytes) -> Scheduled:
         raise Difference(e.seq, "an expectation or a mask out of range")
     values = waits.values
     if waits.kind == at.EF_RULES:
-        meant = masked(bytes(VALUES_BYTES), values, waits.mask)
+        if waits.mask >> LATER and waits.mask % (1 << LATER):
+            raise Difference(e.seq, "a mask of fields that do not wait together")
+        start = values_at(waits.mask)
+        whole = masked(bytes(at.RULES_BODY.size), values, waits.mask)
+        meant = whole[start : start + VALUES_BYTES].ljust(VALUES_BYTES, b"\0")
     else:
         used = USED[waits.kind]
         meant = values[:used] + bytes(VALUES_BYTES - used)
@@ -69,14 +77,25 @@ def read(e: Entry, body: bytes) -> Scheduled:
     return waits
 
 
+def field_at(field: int) -> int:
+    """Return where a field stands in the body of the rules."""
+    bytes_before = max(min(field, HALVES) - WORDS, 0) + 2 * max(field - HALVES, 0)
+    return VALUES_AT + 4 * min(field, WORDS) + bytes_before
+
+
+def values_at(mask: int) -> int:
+    """Return where the values of a mask's fields begin in the body of the rules."""
+    return field_at(LATER if mask >> LATER else 0)
+
+
 def masked(before: bytes, values: bytes, mask: int) -> bytes:
-    """Replace the fields of the rules that the mask names."""
+    """Replace the fields that the mask names in a body of rules."""
     after = bytearray(before)
     for field in range(len(RULES_FIELDS)):
         if mask >> field & 1:
-            start = 4 * min(field, WORDS) + max(field - WORDS, 0)
-            end = start + (4 if field < WORDS else 1)
-            after[start:end] = values[start:end]
+            start, end = field_at(field), field_at(field + 1)
+            skipped = values_at(mask)
+            after[start:end] = values[start - skipped : end - skipped]
     return bytes(after)
 
 
@@ -160,8 +179,7 @@ def after_image(books: Books, waits: Scheduled, body: bytes) -> bytes:
     values = waits.values
     if waits.kind == at.EF_RULES:
         kept = books.next_rules.body
-        end = VALUES_AT + VALUES_BYTES
-        return body[:VALUES_AT] + masked(kept[VALUES_AT:end], values, waits.mask) + kept[end:]
+        return body[:VALUES_AT] + masked(kept, values, waits.mask)[VALUES_AT:]
     if waits.kind == at.EF_MEALS:
         return values[:MEALS_BYTES] + body[MEALS_BYTES : MEALS_BYTES + 4] + bytes(16)
     if waits.kind == at.EF_CATEGORY:

@@ -137,7 +137,7 @@ def usable(books: Books, e: Entry, account: Account, right: int) -> int:
     medium = books.media.get(e.medium)
     if medium is None or medium.account != e.account:
         raise Difference(e.seq, "approved on a medium that is not the account's")
-    expired = medium.expires_day and books.day_key >= medium.expires_day
+    expired = medium.expires_day and books.today >= medium.expires_day
     if medium.state != at.MS_ACTIVE or medium.flags or expired:
         raise Difference(e.seq, "approved on a medium that is lost, frozen, expired or void")
     if account.status != at.AS_NORMAL:
@@ -172,7 +172,8 @@ def within_limits(
     passed = over(books, account, before, total, counts)
     if e.flags & OVER != passed:
         raise Difference(e.seq, "the OVER flags are not what the limits say")
-    if bool(passed) != bool(e.flags & at.F_PIN_OK) or e.flags & at.F_PIN_BAD:
+    given = bool(e.flags & at.F_PIN_OK) + bool(e.pin_marks & at.P_BY_SESSION)
+    if bool(passed) != given or e.flags & at.F_PIN_BAD:
         raise Difference(e.seq, "above a limit without a password, or a password without need")
     if max(before) + total > COUNTER_MAX:
         raise Difference(e.seq, "a counter beyond 32 bits")

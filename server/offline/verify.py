@@ -140,8 +140,6 @@ class Walk:
             if entry.part != part or entry.parts != parts or not parts:
                 raise Difference(seq, "the parts of a command are not neighbours")
             if entry.type < at.ACCOUNT:
-                if entry.spare:
-                    raise Difference(seq, "reserved bytes of the record are not zero")
                 books.feed(entry)
             else:
                 start = at.ROW_BYTES * (seq - block.header.first_seq)

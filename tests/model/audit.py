@@ -15,6 +15,7 @@ from tests.model.numbers import (
     MEAL_YESTERDAY,
     Flag,
     Kind,
+    Mark,
     MediumFlag,
     MediumState,
     Outcome,
@@ -53,6 +54,12 @@ def meal_of(record: Record) -> tuple[int, int]:
     return record.day_key, record.meal_key
 
 
+def same_days(before: Rules, after: Rules) -> bool:
+    """Whether days and meals keep their keys under new rules."""
+    kept = ("utc_offset_seconds", "business_days", "day_cut_minutes")
+    return all(getattr(before, name) == getattr(after, name) for name in kept)
+
+
 @dataclass(slots=True)
 class Totals:
     """What an account's counters must be."""
@@ -78,6 +85,10 @@ class Auditor:
     totals: dict[int, Totals] = field(default_factory=lambda: defaultdict(Totals))
     limits: dict[int, tuple[int, int]] = field(default_factory=dict)
     fails: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    fail_day: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    sessions: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Medium and terminal where a right password may still serve."""
+    day: int = 0
     refused_media: set[int] = field(default_factory=set)
     posted: dict[int, Record] = field(default_factory=dict)
     """Approved purchases, holds and captures by seq."""
@@ -91,8 +102,9 @@ class Auditor:
     account_head: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     terminal_head: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
-    def feed(self, records: list[Record], business_date: int = 0) -> None:
-        """Audit the next records of the journal."""
+    def feed(self, records: list[Record], business_date: int = 0, day: int = 0) -> None:
+        """Audit the next records of the journal; `day`: which the limits count in their block."""
+        self.day = day or self.day
         if business_date and business_date < self.business_date:
             raise Violation(f"business date went back to {business_date}")
         self.business_date = max(self.business_date, business_date)
@@ -148,13 +160,20 @@ class Auditor:
 
     def passwords(self, record: Record) -> None:
         """I9: between two right passwords or resets at most pin_max wrong ones."""
+        if not self.rules.fails_until_reset and 0 < self.fail_day[record.account] < self.day:
+            self.fails[record.account] = 0
         if record.flags & Flag.PIN_OK and record.account:
             self.fails[record.account] = 0
         if record.flags & Flag.PIN_BAD and record.account:
             self.fails[record.account] += 1
+            self.fail_day[record.account] = record.day_key
+            self.sessions.pop(record.account, None)
+            demand(self.day in {0, record.day_key}, "a try of another day", record)
             demand(
                 self.fails[record.account] <= self.rules.pin_max, "one password too many", record
             )
+        wrong = bool(record.flags & Flag.PIN_BAD)
+        demand(bool(record.marks & Mark.DATED) is wrong, "a wrong try without its day", record)
         if record.account and record.type not in PAPERS:
             demand(record.pin_fails == self.fails[record.account], "wrong pin_fails", record)
 
@@ -169,17 +188,20 @@ class Auditor:
         if record.type is Kind.ACCOUNT:
             self.limits[record.account] = (record.image[4], record.image[5])
             self.fails[record.account] = record.image[2]
+            self.sessions.pop(record.account, None)
         elif record.type is Kind.MEDIUM:
+            self.sessions.pop(record.account, None)
             _key, state, flags, *_rest = record.image
             if state in UNUSABLE or flags & (MediumFlag.LOST | MediumFlag.FROZEN):
                 self.refused_media.add(record.medium)
             else:
                 self.refused_media.discard(record.medium)
         elif record.type is Kind.RULES:
-            offset = self.rules.utc_offset_seconds
-            self.rules = record.image[0]
-            self.counters_known &= offset == self.rules.utc_offset_seconds
+            before, self.rules = self.rules, record.image[0]
+            self.sessions.clear()
+            self.counters_known &= same_days(before, self.rules) or not self.totals
         elif record.type is Kind.MEALS:
+            self.sessions.clear()
             self.counters_known = False
 
     def waiting(self, record: Record) -> None:
@@ -302,8 +324,20 @@ class Auditor:
         if record.flags & Flag.COUNTS_MEAL:
             totals.by_meal[meal_of(record)] += change
             totals.meal = meal_of(record) if debit else totals.meal
-        if debit and not record.flags & Flag.PIN_OK and self.counters_known:
-            self.within_limits(record, totals)
+        if debit:
+            self.session(record)
+            asked = record.flags & Flag.PIN_OK or record.marks & Mark.BY_SESSION
+            if not asked and self.counters_known:
+                self.within_limits(record, totals)
+
+    def session(self, record: Record) -> None:
+        """A session serves the medium and the terminal whose right password began it."""
+        here = (record.medium, record.terminal)
+        if record.marks & Mark.SESSION:
+            demand(bool(record.flags & Flag.PIN_OK), "a session without a password", record)
+            self.sessions[record.account] = here
+        if record.marks & Mark.BY_SESSION:
+            demand(self.sessions.get(record.account) == here, "no session here", record)
 
     def within_limits(self, record: Record, totals: Totals) -> None:
         """Without a password the sums stay within the limits."""

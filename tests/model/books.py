@@ -13,6 +13,7 @@ from tests.model.numbers import (
     Counts,
     Flag,
     Kind,
+    Mark,
     Outcome,
     Reason,
     Wallet,
@@ -72,7 +73,10 @@ class Books:
 
     time_us: int = 0
     business_date: int = 0
+    today: int = 0
+    """Calendar day."""
     day_key: int = 0
+    """Day the limits count."""
     meal_key: int = 0
 
     # ---- time ----
@@ -85,9 +89,20 @@ class Books:
             self.meals, self.next_meals = self.next_meals, None
         self.time_us = max(self.time_us, time_us)
         local_s = self.time_us // 1_000_000 + self.rules.utc_offset_seconds
-        self.day_key = local_s // 86_400
+        self.today = local_s // 86_400
+        self.business_date = max(self.business_date, self.business_day(local_s))
+        self.day_key = self.business_date if self.rules.business_days else self.today
         self.meal_key = self.meal_at(local_s % 86_400 // 60)
-        self.business_date = max(self.business_date, self.day_key)
+        if self.meal_key and self.rules.business_days:
+            began, index = self.meal_of(self.today, self.meal_key)
+            began_s = began * 86_400 + self.meals[index - 1][0] * 60
+            before = self.business_day(began_s) < self.business_date
+            self.meal_key = index | (MEAL_YESTERDAY if before else 0)
+
+    def business_day(self, local_s: int) -> int:
+        """Return the business day of a local second; from noon on a cut is the evening before."""
+        cut = self.rules.day_cut_minutes
+        return (local_s - (cut if cut < 720 else cut - 1_440) * 60) // 86_400
 
     @property
     def rules_change(self) -> bool:
@@ -186,6 +201,10 @@ class Books:
         False leaves the after-images out: records of papers have none.
         """
         record.seq = len(self.journal) + 1
+        if record.flags & Flag.PIN_BAD:
+            record.marks |= Mark.DATED
+        if account and record.type in {Kind.ACCOUNT, Kind.MEDIUM}:
+            account.session = None
         if counters and not record.day_key:
             record.day_key, record.meal_key = self.day_key, self.meal_key
         if account:
@@ -193,7 +212,7 @@ class Books:
             record.prev_account_seq, account.last_seq = account.last_seq, record.seq
             if counters:
                 record.held_after = account.held
-                record.pin_fails = account.pin_fails
+                record.pin_fails = account.pin_fails = self.fails(account)
                 record.day_used = self.day_used(account, record.day_key)
                 record.meal_used = self.meal_used(account, record.day_key, record.meal_key)
         if terminal:
@@ -261,8 +280,24 @@ class Books:
 
     # ---- passwords ----
 
+    def fails(self, account: Account) -> int:
+        """Return the wrong tries that count: until the next day, or until a reset."""
+        past = 0 < account.pin_fail_day < self.day_key
+        return 0 if past and not self.rules.fails_until_reset else account.pin_fails
+
+    def session_stands(self, account: Account, medium: int, terminal: int) -> bool:
+        """Whether a right password of before serves for this medium at this terminal."""
+        begun = account.session
+        return (
+            begun is not None
+            and (begun.medium, begun.terminal) == (medium, terminal)
+            and begun.rule_version == self.rule_version
+            and self.time_us // 1_000_000 < begun.second + self.rules.pin_session_seconds
+        )
+
     def check_pin(self, account: Account, pin: str | bool) -> tuple[Reason, Flag]:
         """Evaluate a password and count it."""
+        account.pin_fails = self.fails(account)
         if account.pin_fails >= self.rules.pin_max:
             return Reason.PIN_LOCKED, NO_FLAG
         if account.pin_version == 0:
@@ -271,6 +306,7 @@ class Books:
             account.pin_fails = 0
             return Reason.OK, Flag.PIN_OK
         account.pin_fails += 1
+        account.pin_fail_day, account.session = self.day_key, None
         return Reason.PIN_WRONG, Flag.PIN_BAD
 
     # ---- rows by name ----

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tests.model.numbers import (
@@ -13,6 +13,7 @@ from tests.model.numbers import (
     Event,
     Flag,
     Kind,
+    Mark,
     MediumFlag,
     MediumState,
     Outcome,
@@ -24,12 +25,14 @@ from tests.model.state import Record, Rules
 MAGIC = 0x4B4C424343434331
 HEADER = struct.Struct("<QHHHHIIQQqIIIIq32s20xI")
 RECORD = struct.Struct("<QBBHHBBIIIIIIQQQ56sII")
-MONEY = struct.Struct("<QqqqqIIHBBBBBx")
+MONEY = struct.Struct("<QqqqqIIHBBBBBB")
 ACCOUNT = struct.Struct("<16s8sIIIBBBBBBH12x")
 MEDIUM = struct.Struct("<16sBBBxHH32x")
 SCHEDULED = struct.Struct("<IHHBBBBBx42s")
 TERMINAL = struct.Struct("<16sIBB34x")
-RULES = struct.Struct("<IIIIIIIIIIiBB10x")
+RULES = struct.Struct("<IIIIIIIIIIiBBBBHH4x")
+LATER_RULES = slice(46, 52)
+"""Fields of the rules that wait by themselves; the others begin behind the version."""
 MEALS = struct.Struct("<B3x16HI16x")
 DOCUMENT = struct.Struct("<IIHHI16s24x")
 TRAILER_BYTES = 64
@@ -55,38 +58,38 @@ def read_block(data: bytes) -> Block:
     expected = HEADER.size + RECORD.size * count + payload + TRAILER_BYTES
     assert len(data) == expected, "the block's length"
     raw = [RECORD.unpack_from(data, HEADER.size + RECORD.size * i) for i in range(count)]
-    records = [read_record(fields) for fields in raw]
+    records = [read_record(values) for values in raw]
     assert [record.seq for record in records] == list(range(first, last + 1)), "seqs in a block"
     return Block(
         time_us=head[9],
         business_date=head[10],
         rule_version=head[11],
         records=records,
-        fingerprints=[fields[13] for fields in raw],
+        fingerprints=[values[13] for values in raw],
     )
 
 
-def read_record(fields: tuple[Any, ...]) -> Record:
+def read_record(values: tuple[Any, ...]) -> Record:
     """Turn unpacked fields into a record of the model."""
     record = Record(
-        seq=fields[0],
-        type=Kind(fields[1]),
-        outcome=Outcome(fields[2]),
-        reason=Reason(fields[3]),
-        flags=Flag(fields[4]),
-        part=fields[5],
-        parts=fields[6],
-        account=fields[7],
-        medium=fields[8],
-        merchant=fields[9],
-        terminal=fields[10],
-        batch_no=fields[11],
-        terminal_seq=fields[12],
-        original_seq=fields[14],
-        prev_account_seq=fields[15],
-        aux=fields[17],
+        seq=values[0],
+        type=Kind(values[1]),
+        outcome=Outcome(values[2]),
+        reason=Reason(values[3]),
+        flags=Flag(values[4]),
+        part=values[5],
+        parts=values[6],
+        account=values[7],
+        medium=values[8],
+        merchant=values[9],
+        terminal=values[10],
+        batch_no=values[11],
+        terminal_seq=values[12],
+        original_seq=values[14],
+        prev_account_seq=values[15],
+        aux=values[17],
     )
-    body: bytes = fields[16]
+    body: bytes = values[16]
     if record.type < Kind.ACCOUNT:
         read_money(record, body)
     else:
@@ -110,7 +113,9 @@ def read_money(record: Record, body: bytes) -> None:
         credit,
         record.pin_fails,
         record.original_part,
+        marks,
     ) = MONEY.unpack(body)
+    record.marks = Mark(marks)
     record.debit_wallet, record.credit_wallet = Wallet(debit), Wallet(credit)
 
 
@@ -138,10 +143,8 @@ def terminal_image(body: bytes) -> tuple[Any, ...]:
 
 def rules_image(body: bytes) -> tuple[Any, ...]:
     """One set of rules."""
-    values = RULES.unpack(body)
-    names = list(Rules.__dataclass_fields__)
-    rules = Rules(**dict(zip(names, (*values[:-1], bool(values[-1])), strict=True)))
-    return (rules,)
+    values = zip(fields(Rules), RULES.unpack(body), strict=True)
+    return (Rules(**{field.name: type(field.default)(value) for field, value in values}),)
 
 
 def meals_image(body: bytes) -> tuple[Any, ...]:
@@ -158,8 +161,9 @@ def scheduled_image(body: bytes) -> tuple[Any, ...]:
     if kind is EffectKind.ACCOUNT_STATUS:
         values = values[:1]
     elif kind is EffectKind.RULES:
-        *numbers, per_transaction = RULES.unpack(bytes(4) + raw + bytes(10))[1:]
-        values = (*numbers, bool(per_transaction))
+        later = mask >> 12
+        whole = bytes(46) + raw[:6] + bytes(4) if later else bytes(4) + raw + bytes(10)
+        values = RULES.unpack(whole)[1:]
     elif kind is EffectKind.MEALS:
         values = meals_image(raw[:36] + bytes(20))[0]
     return due_s, mask, changes, kind, Event(event), expect, status, flags, values
@@ -208,7 +212,7 @@ def pack_scheduled(image: tuple[Any, ...]) -> bytes:
     *head, values = image
     kind = image[3]
     if kind is EffectKind.RULES:
-        raw = RULES.pack(0, *values)[4:46]
+        raw = RULES.pack(0, *values)[LATER_RULES if image[1] >> 12 else slice(4, 46)]
     elif kind is EffectKind.MEALS:
         raw = pack_meals(values)[:36]
     else:

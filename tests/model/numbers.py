@@ -158,6 +158,17 @@ class Flag(IntFlag):
 NO_FLAG: Final = Flag(0)
 
 
+class Mark(IntFlag):
+    """What a record says of the password beside its flags."""
+
+    DATED = 1
+    SESSION = 2
+    BY_SESSION = 4
+
+
+NO_MARK: Final = Mark(0)
+
+
 class Wallet(IntEnum):
     """One side of a movement."""
 

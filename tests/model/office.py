@@ -295,6 +295,7 @@ def change_account(books: Books, effect: Effect, flags: Flag) -> Record:
             account.pin, account.pin_version, account.must_change = effect.pin, 1, True
     else:
         account = books.accounts[effect.row]
+    account.pin_fails = books.fails(account)
     if effect.kind is EffectKind.ACCOUNT_STATUS:
         account.status = AccountStatus(effect.status)
         account.changes = (account.changes + 1) % 2**16

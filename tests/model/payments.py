@@ -15,11 +15,13 @@ from tests.model.numbers import (
     KEYPAD,
     KIND_OF,
     NO_FLAG,
+    NO_MARK,
     AccountStatus,
     Category,
     Counts,
     Flag,
     Kind,
+    Mark,
     MediumFlag,
     MediumState,
     Op,
@@ -27,7 +29,17 @@ from tests.model.numbers import (
     Reason,
     Wallet,
 )
-from tests.model.state import Account, Hold, Medium, Merchant, Record, Reply, Tap, Terminal
+from tests.model.state import (
+    Account,
+    Hold,
+    Medium,
+    Merchant,
+    Record,
+    Reply,
+    Session,
+    Tap,
+    Terminal,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +55,7 @@ class Case:
     medium: Medium | None = None
     account: Account | None = None
     flags: Flag = NO_FLAG
+    marks: Mark = NO_MARK
 
     @property
     def category(self) -> Counts:
@@ -96,7 +109,7 @@ def card_usable(case: Case) -> Reason:
         return Reason.CARD_LOST
     if card.flags & MediumFlag.FROZEN:
         return Reason.CARD_FROZEN
-    if card.expires_day and case.books.day_key >= card.expires_day:
+    if card.expires_day and case.books.today >= card.expires_day:
         return Reason.CARD_EXPIRED
     if card.state in {MediumState.PRODUCED, MediumState.IN_TRANSIT}:
         return Reason.CARD_NOT_ACTIVE
@@ -175,10 +188,22 @@ def limits_or_pin(case: Case) -> Reason:
         case.flags |= Flag.OVER_MEAL if used > meal_limit else NO_FLAG
     if not case.flags & (Flag.OVER_DAY | Flag.OVER_MEAL):
         return Reason.OK
+    medium = case.medium.number if case.medium else 0
     if case.tap.pin is None:
-        return Reason.PIN_REQUIRED
+        if not books.session_stands(account, medium, case.terminal.number):
+            return Reason.PIN_REQUIRED
+        case.marks = Mark.BY_SESSION
+        return Reason.OK
     reason, verdict = books.check_pin(account, case.tap.pin)
     case.flags |= verdict
+    if not reason and books.rules.pin_session_seconds:
+        case.marks = Mark.SESSION
+        account.session = Session(
+            second=books.time_us // 1_000_000,
+            medium=medium,
+            terminal=case.terminal.number,
+            rule_version=books.rule_version,
+        )
     return reason
 
 
@@ -277,6 +302,7 @@ def post_purchase(case: Case) -> list[Record]:
             type=Kind.PURCHASE,
             outcome=Outcome.APPROVED,
             flags=case.flags | case.counts,
+            marks=case.marks,
             medium=case.medium.number if case.medium else 0,
             amount=amount,
             debit_wallet=wallet,
@@ -300,6 +326,7 @@ def post_hold(case: Case) -> Record:
         type=Kind.HOLD,
         outcome=Outcome.APPROVED,
         flags=case.flags | case.counts | (Flag.WATER if water else NO_FLAG),
+        marks=case.marks,
         medium=case.medium.number if case.medium else 0,
         amount=case.amount,
         debit_wallet=Wallet.ONLINE,

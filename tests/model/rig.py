@@ -100,7 +100,7 @@ class Rig:
 
     def check(self, records: list[Record]) -> None:
         """Audit what was written and compare it with the rows."""
-        self.auditor.feed(records, self.model.books.business_date)
+        self.auditor.feed(records, self.model.books.business_date, self.model.books.day_key)
         for account in self.model.books.accounts.values():
             books = self.auditor.balances
             assert account.online == books[Wallet.ONLINE, account.number]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FIELDS = tuple(field.name for field in fields(Rules))[1:]
 """Fields of the rules in the order of a mask's bits."""
+LATER = FIELDS.index("business_days")
+"""From here on fields wait apart from those before."""
 ROWS = {EffectKind.ACCOUNT_STATUS, EffectKind.MEDIUM_STATE}
 CAN_WAIT = ROWS | {EffectKind.CATEGORY, EffectKind.RULES, EffectKind.MEALS}
 
@@ -48,6 +50,8 @@ def objection(books: Books, before: Sequence[Effect], effect: Effect) -> str:
     if expected != (effect.kind in ROWS) or (effect.unchanged and not expected):
         return "INVALID"
     if effect.kind in ROWS and effect.row not in known[effect.kind]:
+        return "INVALID"
+    if effect.kind is EffectKind.RULES and effect.mask >> LATER and effect.mask % (1 << LATER):
         return "INVALID"
     return ""
 
@@ -162,6 +166,7 @@ def fits(books: Books, waits: Scheduled) -> bool:
 def set_status(books: Books, waits: Scheduled) -> Record:
     """An account's status."""
     account = books.accounts[waits.account]
+    account.pin_fails = books.fails(account)
     account.status = AccountStatus(waits.values[0])
     account.changes = (account.changes + 1) % 2**16
     image = office.account_image(account, waits.event)

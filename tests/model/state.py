@@ -13,6 +13,7 @@ from tests.model.numbers import (
     Event,
     Flag,
     Kind,
+    Mark,
     MediumFlag,
     MediumState,
     Op,
@@ -54,6 +55,7 @@ class Record:
     debit_wallet: Wallet = Wallet.NONE
     credit_wallet: Wallet = Wallet.NONE
     pin_fails: int = 0
+    marks: Mark = Mark(0)
     aux: int = 0
     image: tuple[Any, ...] = ()
     """After-image of an effect on papers; empty for records with a money body."""
@@ -120,6 +122,16 @@ class Tap:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A right password that serves for a while: when, where, under which rules."""
+
+    second: int
+    medium: int
+    terminal: int
+    rule_version: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Account:
     """An account and its counters."""
@@ -137,6 +149,9 @@ class Account:
     pin: str = ""
     pin_version: int = 0
     pin_fails: int = 0
+    pin_fail_day: int = 0
+    """Day of the newest wrong try, 0 unknown."""
+    session: Session | None = None
     day: int = 0
     day_used: int = 0
     meal: tuple[int, int] = (0, 0)
@@ -282,6 +297,10 @@ class Rules:
     utc_offset_seconds: int = 28_800
     pin_max: int = 3
     limit_per_transaction: bool = False
+    business_days: bool = False
+    fails_until_reset: bool = False
+    pin_session_seconds: int = 0
+    day_cut_minutes: int = 0
 
 
 Meals = tuple[tuple[int, int], ...]

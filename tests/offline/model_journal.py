@@ -31,6 +31,7 @@ def pack(record, fingerprint):
         record.credit_wallet,
         record.pin_fails,
         record.original_part,
+        record.marks,
     )
     if record.type >= MONEY_KINDS:
         body = PACKERS[record.type](record)

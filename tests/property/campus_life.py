@@ -443,8 +443,18 @@ class CampusLife(RuleBasedStateMachine):
             water_cap=draw(st.sampled_from((0, 2_000))),
             limit_per_transaction=draw(st.booleans()),
             late_capture_seconds=draw(st.sampled_from((40 * 86_400, 3_600))),
+            **self.switches(draw),
         )
         self.rig.do([new])
+
+    def switches(self, draw):
+        """Return switches, mostly as they are by default."""
+        return {
+            "business_days": draw(st.booleans()),
+            "fails_until_reset": draw(st.booleans()),
+            "pin_session_seconds": draw(st.sampled_from((0, 0, 3, 3_600))),
+            "day_cut_minutes": draw(st.sampled_from((0, 0, 1_410, 120))),
+        }
 
     # ---- what waits for its time ----
 
@@ -481,8 +491,10 @@ class CampusLife(RuleBasedStateMachine):
                 meal_limit=draw(st.sampled_from((5_000, 350))),
                 pin_max=draw(st.sampled_from((3, 5))),
                 late_capture_seconds=draw(st.sampled_from((40 * 86_400, 3_600))),
+                **self.switches(draw),
             )
-            return replace(rules(), rules=new, due_s=due_s, mask=draw(st.integers(0, 0xFFF)))
+            mask = draw(st.integers(0, 0xFFF)) << draw(st.sampled_from((0, 0, 12)))
+            return replace(rules(), rules=new, due_s=due_s, mask=mask & 0xFFFF)
         if kind == "meals":
             meals = draw(st.sampled_from((SEED_MEALS, SEED_MEALS[:2], ((1260, 300),))))
             return Effect(kind=EffectKind.MEALS, meals=meals, due_s=due_s)

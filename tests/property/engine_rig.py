@@ -315,7 +315,7 @@ class EngineRig(Rig):
                 "meal_limit_fen": meal,
                 "status": account.status,
                 "must_change_pin": account.must_change,
-                "pin_fails": account.pin_fails,
+                "pin_fails": books.fails(account),
                 "pin_version": account.pin_version,
                 "last_seq": account.last_seq,
             }
