@@ -141,6 +141,7 @@ ERRORS: Final = (
     _error(306, "ROLE_EXCLUSIVE", Status.FAILED_PRECONDITION, "安全管理员不得兼任其他角色", "SEC_ADMIN goes with no other role", "Give the role to another member."),
     _error(307, "STAFF_PASSWORD_WEAK", Status.FAILED_PRECONDITION, "密码过弱 ({rule}), 至少 {shortest} 个字符", "The password is too weak ({rule}): at least {shortest} characters", "Choose a longer one that is not the name."),
     _error(308, "TOTP_REFUSED", Status.FAILED_PRECONDITION, "动态验证码不正确", "The code does not fit the offered authenticator", "Check the clock of the device, send the code it shows now."),
+    _error(309, "REASON_REQUIRED", Status.INVALID_ARGUMENT, "请说明理由 ({field} 或 --reason)", "Say why: {field}, or --reason", "State the reason in the request, or with the call: campuscard --reason TEXT.", clause="八.3"),
     _error(320, "HOLDER_ERASED", Status.FAILED_PRECONDITION, "该持卡人资料已清除", "What identified the holder was erased", "Nothing can be added to an erased holder."),
     _error(321, "HOLDER_STATUS", Status.FAILED_PRECONDITION, "状态 {state} 不能变为 {wanted}; 可变为: {legal}", "A holder in status {state} cannot become {wanted}; legal: {legal}", "See the table of holders' statuses."),
     _error(322, "ROSTER_TOO_LONG", Status.FAILED_PRECONDITION, "文件超过 {rows} 行", "The file has more than {rows} rows", "Split the file."),

@@ -45,7 +45,7 @@ class HolderStatus(IntEnum):
 
 
 LEFT: Final = frozenset({HolderStatus.GRADUATED, HolderStatus.WITHDRAWN, HolderStatus.STAFF_LEFT})
-"""Statuses of holders who have left; entering and leaving them needs a reason."""
+"""Statuses of holders who have left."""
 
 _OF_STUDENTS: Final = frozenset({HolderStatus.GRADUATED, HolderStatus.WITHDRAWN})
 _OF_STAFF: Final = frozenset({HolderStatus.STAFF_LEFT})
@@ -63,8 +63,6 @@ STATUS_TRANSITIONS: Final[dict[HolderStatus, frozenset[HolderStatus]]] = {
 
 WEAK_MAX: Final = 256
 """Forbidden numbers kept of one holder at most; a row has about forty."""
-REASON_MAX: Final = 200
-"""Characters of a reason at most."""
 
 
 def legal_statuses(kind: int, status: HolderStatus) -> frozenset[HolderStatus]:
@@ -217,7 +215,6 @@ class WantedChange:
     phone: str | None = None
     status: HolderStatus | None = None
     etag: str = ""
-    reason: str = ""
 
 
 def check_change(known: HolderFacts, wanted: WantedChange) -> HolderStatus:
@@ -240,8 +237,6 @@ def check_change(known: HolderFacts, wanted: WantedChange) -> HolderStatus:
     if after not in legal:
         names = ", ".join(sorted(status.name for status in legal))
         raise Refusal("HOLDER_STATUS", state=known.status.name, wanted=after.name, legal=names)
-    if (after in LEFT or known.status in LEFT) and not wanted.reason:
-        raise invalid("reason", f"1 to {REASON_MAX} characters")
     return after
 
 
@@ -252,16 +247,16 @@ def leave_event(
 
     The value at the beginning of the leave decides. A leave that held the account does so until the
     holder is ENROLLED again: who withdraws from it is not let spend by that.
-        now_us: now.
 
     Args:
         known: the holder as they stand.
-    held = holds_at(known.account_status, known.held, now_us)
         after: the status from now on.
         spending: parameter ``leave_spending``.
+        now_us: now.
 
     **Source:** regulation 八.1; D19.
     """
+    held = holds_at(known.account_status, known.held, now_us)
     begins = after is HolderStatus.ON_LEAVE and after is not known.status and spending == "NONE"
     if begins and transition(held, HoldEvent.LEAVE_BEGINS) is not None:
         return HoldEvent.LEAVE_BEGINS
@@ -275,12 +270,12 @@ def change(
 ) -> Plan:
     """Plan a change of one holder that ``check_change`` allowed.
 
-        now_us: now.
     Args:
         known: the holder as they stand.
         after: the status from now on.
         sealed: the person from now on, under the holder's key.
         spending: parameter ``leave_spending``.
+        now_us: now.
 
     **Source:** regulation 三.5, 八.1; D19.
     """

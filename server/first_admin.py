@@ -36,6 +36,7 @@ WAIT_S: Final = 2.0
 YOUNG_SEQ: Final = 1_000
 """Where a journal is no longer young: its registry may take long, and payments do not wait."""
 RETRY_S: Final = 1.0
+_FIRST_BY: Final = By(actor=SYSTEM.actor, reason="first start: no staff yet")
 _RESET_BY: Final = By(actor=SYSTEM.actor, reason="serve --reset-admin")
 
 _log = structlog.get_logger("campuscard.server")
@@ -93,7 +94,7 @@ async def _enter_first(office: Office, secrets: StaffSecrets) -> None:
         grants = (Grant(Role.SEC_ADMIN),)
         return create(FIRST_ADMIN, grants, secret, known=None, number=number)
 
-    await office.record("StaffCreated", decide, by=SYSTEM, actor=0)
+    await office.record("StaffCreated", decide, by=_FIRST_BY)
     _show(FIRST_ADMIN, text)
 
 
@@ -108,7 +109,7 @@ async def _reset(office: Office, secrets: StaffSecrets, name: str) -> None:
         text, secret = make_one_time(secrets.one_time_mac, await desk.parameters(), desk.now_us)
         return reset(member, secret, actor=SYSTEM.actor)
 
-    await office.record("StaffReset", decide, by=_RESET_BY, actor=0)
+    await office.record("StaffReset", decide, by=_RESET_BY)
     _show(name, text)
 
 

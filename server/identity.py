@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from core.documents import By
-from core.permissions import Channel, Role
+from core.permissions import SELF, Channel, Role, ground
+from core.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+REASON_HEADER: Final = "x-reason-bin"
+"""Why somebody calls, UTF-8: for acts whose request has no field of its own for it."""
 HOLDER_ACTOR: Final = 1 << 31
 """Added to an account's number where the journal keeps the actor as a number."""
 
@@ -44,14 +47,14 @@ class Principal:
     pending: bool = False
     initial: bool = False
 
-    def by(self, role: Role | None = None, reason: str = "") -> By:
+    def by(self, role: Role | None, reason: str) -> By:
         """Return who acts, for the journal.
 
         Args:
-            role: the one that allowed it; None: the only one, or none.
-            reason: what the caller gave.
+            role: the one that allowed it; None: the only one, or ``SELF``.
+            reason: why.
         """
-        name = role.name if role else next(iter(self.roles)).name if len(self.roles) == 1 else ""
+        name = role.name if role else next(iter(self.roles)).name if len(self.roles) == 1 else SELF
         return By(actor=self.actor, role=name, channel=self.channel, reason=reason)
 
 
@@ -66,6 +69,13 @@ def holder_actor(number: int) -> str:
     return f"holder:{number}"
 
 
+def actor_of(number: int) -> str:
+    """Return who a number in the journal is; 0 stands for a terminal where the system does not act."""
+    if number & HOLDER_ACTOR:
+        return holder_actor(number ^ HOLDER_ACTOR)
+    return f"staff:{number}" if number else "terminal"
+
+
 def holder_principal(number: int, *, initial: bool = False) -> Principal:
     """Return the holder of an account as a caller: their own account, by self-service."""
     return Principal(
@@ -78,27 +88,61 @@ def holder_principal(number: int, *, initial: bool = False) -> Principal:
     )
 
 
-_caller: ContextVar[Principal] = ContextVar("campuscard_caller", default=NOBODY)
-_role: ContextVar[Role | None] = ContextVar("campuscard_role", default=None)
-_why: ContextVar[str] = ContextVar("campuscard_why", default="")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """The call being answered: who makes it, what allowed it, what they said why."""
+
+    principal: Principal = NOBODY
+    role: Role | None = None
+    permission: str = ""
+    why: str = ""
+
+
+_NO_CALL: Final = _Call()
+_call: ContextVar[_Call] = ContextVar("campuscard_call", default=_NO_CALL)
 
 
 def caller() -> Principal:
     """Return who makes the call being answered."""
-    return _caller.get()
+    return _call.get().principal
 
 
-def acting(reason: str = "") -> By:
-    """Return who acts, for the journal: the caller under the role that allowed the call.
+def calling_as() -> Role | None:
+    """Return the role that allowed the call being answered; None: it needs none."""
+    return _call.get().role
+
+
+def acting(stated: str = "", *, field: str = "") -> By:
+    """Return who acts, for the journal: the caller, the role that allowed the call, and why.
+
+    The reason is what the request states, else what came with the call, else the permission's ground.
 
     Args:
-        reason: of the request; empty: what came with the call.
+        stated: reason in the request; empty: none.
+        field: of the request, that takes a reason; empty: it has none.
+
+    Raises:
+        Refusal: REASON_REQUIRED: nobody said why, and such acts have no ordinary reason.
     """
-    return caller().by(_role.get(), reason or _why.get())
+    call = _call.get()
+    why = stated or call.why or ground(call.permission)
+    if not why:
+        raise Refusal("REASON_REQUIRED", field=field or REASON_HEADER)
+    return call.principal.by(call.role, why)
 
 
-def enter(principal: Principal, role: Role | None, *, why: str = "") -> None:
-    """Say who makes the call being answered, which role allowed it, and why they call."""
-    _caller.set(principal)
-    _role.set(role)
-    _why.set(why)
+def enter(principal: Principal, role: Role | None, *, permission: str, why: str = "") -> None:
+    """Say who makes the call being answered.
+
+    Args:
+        principal: who.
+        role: the one that allowed it; None: it needs none.
+        permission: of the method.
+        why: the reason that came with the call; empty: none.
+    """
+    _call.set(_Call(principal=principal, role=role, permission=permission, why=why))
+
+
+def become(principal: Principal, role: Role | None = None) -> None:
+    """Go on as somebody who has proved meanwhile who they are."""
+    _call.set(replace(_call.get(), principal=principal, role=role))

@@ -20,7 +20,6 @@ import structlog
 
 from core.blocks import Block, Outcome
 from core.catalogue import BY_NAME, BY_NUMBER
-from core.documents import SYSTEM, By
 from core.ids import request_time_ms
 from core.plans import Plan
 from core.refusals import Refusal
@@ -33,6 +32,7 @@ from server.registry import AnsweredRequest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from core.documents import By
     from core.parameters import Values
     from core.ports import Clock, HolderKeys
     from ext.engine import AccountReply, Engine, OfficeReply
@@ -53,14 +53,14 @@ class Act:
     """One act to decide.
 
     ``decide`` returns what to ask of the engine, or the answer of an earlier act that did the same
-    already. It may be called several times. ``by`` says who acts; ``actor`` is the same as a number.
+    already. It may be called several times. ``by`` says who acts and why; ``actor`` is who as a number.
     """
 
     name: str
     request_id: bytes
     fingerprint: int
     decide: Callable[[Desk], Awaitable[Plan | AnsweredRequest]]
-    by: By = SYSTEM
+    by: By
     actor: int = 0
 
 
@@ -91,7 +91,7 @@ class Together:
 
     name: str
     decide: Callable[[Desk], Awaitable[Sequence[Part]]]
-    by: By = SYSTEM
+    by: By
     actor: int = 0
 
 
@@ -307,6 +307,8 @@ class OfficeLane:
         )
 
     def _submit(self, part: Part, by: By, actor: int) -> asyncio.Future[OfficeReply]:
+        if not by.reason:
+            raise Refusal("REASON_REQUIRED", field="reason")  # no act stands without one
         plan = part.plan
         future: asyncio.Future[OfficeReply] = asyncio.get_running_loop().create_future()
         self._engine.office(

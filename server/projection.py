@@ -29,6 +29,7 @@ from core.rows import (
     TerminalBody,
 )
 from server.facts import ANSWER_FACTS
+from server.identity import actor_of
 from server.registers import REGISTERS, acts, alerts, cards, holders
 from server.registers.base import Command, Scope
 
@@ -141,7 +142,8 @@ class Projection:
         first = index - pointer.effects
         effects = tuple(block.record(i) for i in range(max(first, 0), index))
         if record.outcome == Outcome.DECLINED:
-            command = Command(block, effects, record, documents.SYSTEM)
+            by = documents.By(actor=actor_of(pointer.actor))  # nothing was done: no more is kept
+            command = Command(block, effects, record, by)
             check = block.record(index - 1) if index else None
             tried = check is not None and check.type == RecordType.PIN_CHECK
             acts.record_act(self._sql, command, (check.account,) if check and tried else ())

@@ -44,7 +44,6 @@ from campuscard.v1 import ops_service_pb2 as ops_pb
 from campuscard.v1 import parameter_service_pb2 as parameters_pb
 from campuscard.v1 import staff_service_pb2 as staff_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
-from core.documents import staff as staff_documents
 from core.ids import make_request_id
 from tests.holders import Holder
 from tests.staff import BUSINESS, CALL_S, REASON, Member, grants_of, one_time_secret
@@ -56,13 +55,6 @@ START = "2024-03-13 08:00"
 START_S = 20
 STOP_S = 20
 RECEIVE_MAX = 8 << 20
-OWN_SESSION = (
-    staff_documents.StaffSignedIn,
-    staff_documents.StaffSignInFailed,
-    staff_documents.StaffSignedOut,
-    staff_documents.StaffPasswordSet,
-    staff_documents.StaffTotpSet,
-)
 STUBS = {
     "AccountService": account_service_pb2_grpc.AccountServiceStub,
     "CardOfficeService": card_office_service_pb2_grpc.CardOfficeServiceStub,
@@ -265,15 +257,16 @@ class Campus:
             self.stop()
 
     def anonymous_acts(self):
-        """Return acts that do not say who did them, as what and by which way; the server is stopped.
+        """Return acts that do not say who did them, as what, by which way and why; the server is stopped.
 
-        What concerns one's own session only is done under no role.
+        The system acts under no role and comes by no way; of an act refused for a wrong password, and so
+        not done, the journal keeps who tried.
         """
-        own = ",".join(str(kind.KIND) for kind in OWN_SESSION)
         with contextlib.closing(sqlite3.connect(self.data / "registry" / "registry.db")) as sql:
             return sql.execute(
-                "SELECT seq, kind, actor, role, channel FROM acts WHERE actor <> 'system'"
-                f" AND (actor = '' OR channel = '' OR role = '' AND kind NOT IN ({own}))"
+                "SELECT seq, kind, actor, role, channel, why FROM acts WHERE actor = ''"
+                " OR reason <> 0 AND actor = 'system' OR reason = 0 AND"
+                " (why = '' OR actor <> 'system' AND (channel = '' OR role = ''))"
             ).fetchall()
 
     def log(self):

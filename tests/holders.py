@@ -70,6 +70,7 @@ class Holder:
             request_id=self.campus.request_id(),
             account_no=self.account_no,
             status=accounts_pb.AccountStatus.Value(f"ACCOUNT_STATUS_{status}"),
+            note=REASON,
         )
         return self.campus.accounts.SetAccountStatus(request, timeout=CALL_S)
 

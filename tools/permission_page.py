@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from core.permissions import PERMISSIONS, PUBLIC, SCOPED, SIGNED_IN, Role
+from core.permissions import PERMISSIONS, PUBLIC, SCOPED, SIGNED_IN, TABLE, Role
 from server.app import proto_files
 from server.interceptors.identity import permissions_of
 from server.interceptors.wrapping import split_method
@@ -20,6 +20,11 @@ Every method names a permission (option `permission` in its proto); a caller nee
 What is not here is denied: `FORBIDDEN` says which roles have the permission, `SESSION_REQUIRED` that
 nobody is signed in. A call without a token has the role TERMINAL and no other
 ([staff](../guides/staff.md)).
+
+Every act stands in the journal with a reason: what the request states, else what came with the call
+(`campuscard --reason TEXT`, metadata `x-reason-bin`), else the *ground* of its permission, which is
+its ordinary reason and the clause behind it. Where acts are never ordinary one is asked for:
+`REASON_REQUIRED`. A dash: no act is made; what a tap moves has records of its own.
 """
 
 
@@ -30,8 +35,11 @@ def permissions_page() -> Iterator[str]:
     yield ""
     methods = methods_of()
     yield from table(
-        ("permission", "roles", "methods"),
-        ((f"`{name}`", roles_of(name), "<br>".join(methods.get(name, ()))) for name in PERMISSIONS),
+        ("permission", "roles", "methods", "ground"),
+        (
+            (f"`{name}`", roles_of(name), "<br>".join(methods.get(name, ())), ground_of(name))
+            for name in PERMISSIONS
+        ),
     )
     yield "## Roles granted for something"
     yield ""
@@ -45,6 +53,14 @@ def roles_of(permission: str) -> str:
     if permission in SIGNED_IN:
         return "everybody who is signed in"
     return ", ".join(role.name for role in Role if role in PERMISSIONS[permission])
+
+
+def ground_of(permission: str) -> str:
+    """Say why acts under a permission are done."""
+    row = TABLE[permission]
+    if not row.acts:
+        return "-"
+    return row.ground or f"stated each time: {row.why_stated}"
 
 
 def methods_of() -> dict[str, list[str]]:

@@ -24,10 +24,10 @@ class By:
     """Who acted, as what, by which way, and why.
 
     ``actor`` is ``system``, ``staff:N``, ``holder:N`` (N the number of the account) or
-    ``terminal:NAME``; never a person's name. ``reason`` is what the caller gave, at most
-    200 characters, empty where none was asked for.
+    ``terminal:NAME``; never a person's name. ``reason`` is what the caller stated, at most
+    200 characters, or the permission's ground (``core.permissions``).
 
-    **Source:** regulation 八.3: who did it can be asked.
+    **Source:** regulation 八.3: who did it, and why, can be asked.
     """
 
     actor: str

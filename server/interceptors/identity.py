@@ -18,12 +18,13 @@ from core.permissions import (
     PERMISSIONS,
     PUBLIC,
     SIGNED_IN,
+    TABLE,
     WITH_INITIAL_PASSWORD,
     Role,
     allowing,
 )
 from core.refusals import Refusal, invalid
-from server.identity import enter
+from server.identity import REASON_HEADER, enter
 from server.services import fields
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     Admission = Callable[[Context], Session | None]
 
 HEADER: Final = "authorization"
-REASON_HEADER: Final = "x-reason-bin"
-"""Why somebody calls, UTF-8: for acts whose request has no field of its own for it."""
 _OPEN: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _SCHEME: Final = "bearer "
 
@@ -84,13 +83,21 @@ class IdentityGuard:
         permission = self._permissions.get(method, "")
         if signed:
             return self._by_token(permission)
-        if permission in PUBLIC or allowing(permission, self._nobody.roles) is not None:
-            return None
+        role = allowing(permission, self._nobody.roles)
+        if permission in PUBLIC or role is not None:
+            return self._as_nobody(permission, role) if TABLE[permission].acts else None
 
         def refuse(_: Context) -> Session | None:
             raise refusal(permission, None)
 
         return refuse
+
+    def _as_nobody(self, permission: str, role: Role | None) -> Admission:
+        def admit(context: Context) -> Session | None:
+            enter(self._nobody, role, permission=permission, why=reason_of(context))
+            return None
+
+        return admit
 
     def _by_token(self, permission: str) -> Admission:
         sessions, nobody = self._sessions, self._nobody
@@ -103,7 +110,8 @@ class IdentityGuard:
                 raise refusal(permission, None if session is None else principal)
             if principal.initial and permission not in WITH_INITIAL_PASSWORD:
                 raise Refusal("INITIAL_PASSWORD")
-            enter(principal, role, why=reason_of(context))
+            acts_as = None if permission in SIGNED_IN else role
+            enter(principal, acts_as, permission=permission, why=reason_of(context))
             if session is not None:
                 structlog.contextvars.bind_contextvars(actor=principal.actor)
             return session

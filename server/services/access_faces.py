@@ -14,7 +14,7 @@ from core.permissions import Role
 from core.ports import Person
 from core.refusals import Refusal, invalid, missing
 from core.service_hours import local_time
-from server.identity import acting, caller
+from server.identity import caller, calling_as
 from server.services import fields
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class FaceMethods:
         """Bind a face; see the proto."""
         del context
         account_no = fields.account_no(request.account_no)
-        fields.reason(request.reason)
         token = self._carriers.face_hash(request.face_token)
         born = _date("birth_date", request.birth_date)
         sent = request.consent
@@ -89,8 +88,7 @@ class FaceMethods:
     ) -> pb.WithdrawFaceResponse:
         """Take a face off; see the proto."""
         del context
-        fields.reason(request.reason)
-        own = caller().account_number if acting().role == Role.HOLDER else 0
+        own = caller().account_number if calling_as() is Role.HOLDER else 0
         account_no = fields.account_no(request.account_no) if request.account_no else ""
         if not own and not account_no:
             raise invalid("account_no", "whose face")

@@ -300,8 +300,6 @@ class AccountService(pb_grpc.AccountServiceServicer):
         """Erase who a closed account was of; see the proto."""
         del context
         account_no = fields.account_no(request.account_no)
-        fields.text("reason", request.reason, longest=200)
-
         number = 0
 
         async def decide(desk: Desk) -> Plan:

@@ -52,7 +52,6 @@ class AlertMethods(CardMethods):
     ) -> pb.AcknowledgeAlertResponse:
         """Close an alert; see the proto."""
         seq = fields.seq("seq", request.seq)
-        fields.reason(request.reason, needed=True)
 
         async def decide(desk: Desk) -> Plan:
             alert = await desk.read(lambda r: alerts.alert(r.connection, seq))

@@ -63,7 +63,6 @@ class CaseMethods(CardMethods):
     ) -> pb.OpenReplacementResponse:
         """Open a case; see the proto."""
         account_no = fields.account_no(request.account_no)
-        fields.reason(request.reason)
         bound_to = card_acts.classes()
 
         async def decide(desk: Desk) -> Plan:
@@ -151,7 +150,6 @@ class CaseMethods(CardMethods):
 
     async def WaiveFee(self, request: pb.WaiveFeeRequest, context: Context) -> pb.WaiveFeeResponse:
         """Propose or approve a waiver; see the proto."""
-        fields.reason(request.reason, needed=True)
         actor = caller().actor
 
         def rule(_: Registry, known: _Known) -> Plan:
@@ -163,7 +161,6 @@ class CaseMethods(CardMethods):
         self, request: pb.RefundFeeRequest, context: Context
     ) -> pb.RefundFeeResponse:
         """Book a fee back; see the proto."""
-        fields.reason(request.reason, needed=True)
 
         def rule(_: Registry, known: _Known) -> Plan:
             return replacement.refund_fee(known.case)
@@ -192,7 +189,6 @@ class CaseMethods(CardMethods):
 
     async def FailMake(self, request: pb.FailMakeRequest, context: Context) -> pb.FailMakeResponse:
         """Burn a number; see the proto."""
-        fields.reason(request.reason, needed=True)
 
         def rule(registry: Registry, known: _Known) -> Plan:
             card_no = cards.next_card_no(registry.connection)
@@ -203,7 +199,6 @@ class CaseMethods(CardMethods):
     async def PickUp(self, request: pb.PickUpRequest, context: Context) -> pb.PickUpResponse:
         """Hand the new card out; see the proto."""
         uid = fields.uid("uid", request.uid)
-        fields.reason(request.reason)
 
         def rule(_: Registry, known: _Known) -> Plan:
             return replacement.pick_up(
@@ -218,7 +213,6 @@ class CaseMethods(CardMethods):
         self, request: pb.CancelCaseRequest, context: Context
     ) -> pb.CancelCaseResponse:
         """Give a case up; see the proto."""
-        fields.reason(request.reason, needed=True)
 
         def rule(_: Registry, known: _Known) -> Plan:
             return replacement.cancel(known.case)

@@ -31,7 +31,6 @@ class SanctionMethods(CardMethods):
     async def Warn(self, request: pb.WarnRequest, context: Context) -> pb.WarnResponse:
         """Warn a holder; see the proto."""
         account_no = fields.account_no(request.account_no)
-        fields.reason(request.reason, needed=True)
 
         async def decide(desk: Desk) -> Plan:
             return sanctions.warn(await desk.read(lambda r: card_acts.account_of(r, account_no)))
@@ -41,7 +40,6 @@ class SanctionMethods(CardMethods):
     async def Suspend(self, request: pb.SuspendRequest, context: Context) -> pb.SuspendResponse:
         """Suspend an account or a medium; see the proto."""
         account_no, medium = card_acts.account_or_medium(request)
-        fields.reason(request.reason, needed=True)
         until_us = request.until_time_us
         if until_us < 0:
             raise invalid("until_time_us", "0 or more")
@@ -58,7 +56,6 @@ class SanctionMethods(CardMethods):
     async def Resume(self, request: pb.ResumeRequest, context: Context) -> pb.ResumeResponse:
         """End a suspension; see the proto."""
         account_no, medium = card_acts.account_or_medium(request)
-        fields.reason(request.reason, needed=True)
 
         async def decide(desk: Desk) -> Plan:
             if medium is None:
@@ -75,7 +72,6 @@ class SanctionMethods(CardMethods):
     ) -> pb.OverrideHoursResponse:
         """Let one act pass outside the hours; see the proto."""
         account_no = fields.account_no(request.account_no)
-        fields.reason(request.reason, needed=True)
         names = pb.CounterOperation.DESCRIPTOR.values_by_number
         if request.operation == pb.COUNTER_OPERATION_UNSPECIFIED or request.operation not in names:
             raise invalid("operation", "a known operation")

@@ -78,9 +78,9 @@ def text(field: str, value: str, *, longest: int, shortest: int = 0) -> str:
     return value
 
 
-def reason(value: str, *, needed: bool = False) -> str:
-    """Read why a person does something."""
-    return text("reason", value, shortest=1 if needed else 0, longest=REASON_MAX)
+def reason(value: str, field: str = "reason") -> str:
+    """Read why a person does something; empty: they do not say."""
+    return text(field, value, longest=REASON_MAX)
 
 
 def date(field: str, value: str) -> dt.date:

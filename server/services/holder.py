@@ -81,9 +81,7 @@ class HolderService(pb_grpc.HolderServiceServicer):
             document = documents.HolderSignedOut(account=principal.account_number)
             return Plan(document=document, effects=())
 
-        await self._office.record(
-            "HolderSignedOut", decide, by=principal.by(), actor=principal.number
-        )
+        await self._office.record("HolderSignedOut", decide)
         self._sessions.close(token_of(context))
         return pb.HolderServiceSignOutResponse()
 

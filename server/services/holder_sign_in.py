@@ -19,7 +19,7 @@ from core.password_changes import QUERY_MAX, QueryState, fail_query
 from core.permissions import Role
 from core.plans import Plan
 from core.refusals import Refusal, invalid
-from server.identity import enter, holder_principal
+from server.identity import become, holder_principal
 from server.interceptors.limits import TokenBuckets
 from server.registers import passwords as register
 from server.registers.parameters import values_at
@@ -90,9 +90,7 @@ class HolderDoor:
                 document = documents.HolderSignedIn(account=state.number, until_us=until_us)
                 return Plan(document=document, effects=())
 
-            given = await self._office.record(
-                "HolderSignedIn", decide, by=principal.by(), actor=principal.number
-            )
+            given = await self._office.record("HolderSignedIn", decide)
             # Nothing is awaited from here on: an act that ends this holder's sessions was decided
             # after this one, is answered after it, and so finds the session that is opened now.
             response = answer(given, pb.HolderServiceSignInResponse)
@@ -113,7 +111,7 @@ class HolderDoor:
         async with self._turn(account_no):
             state = await self._checked(account_no, password)
             if state is not None:
-                enter(holder_principal(state.number), Role.HOLDER)
+                become(holder_principal(state.number), Role.HOLDER)
                 yield state
                 return
         await asyncio.sleep(max(0.0, answered_at - loop.time()))
@@ -170,7 +168,7 @@ class HolderDoor:
 
     async def _count(self, state: QueryState) -> None:
         """Count a wrong try in the journal."""
-        principal = holder_principal(state.number)
+        become(holder_principal(state.number), Role.HOLDER)
 
         async def decide(desk: Desk) -> Plan:
             found = await desk.read(
@@ -179,9 +177,7 @@ class HolderDoor:
             values = await desk.parameters()
             return fail_query(found or state, now_us=desk.now_us, values=values)
 
-        await self._office.record(
-            "QueryPasswordFailed", decide, by=principal.by(), actor=principal.number
-        )
+        await self._office.record("QueryPasswordFailed", decide)
 
     def _refuse_locked(self, state: QueryState) -> None:
         if state.locked_at(self._office.clock.now_us()):

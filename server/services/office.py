@@ -38,6 +38,9 @@ SECRET_FIELDS: Final = frozenset(
 )
 """Fields that are not part of the body two requests under one id are compared by."""
 
+REASON_FIELDS: Final = ("reason", "note")
+"""Fields of requests that say why."""
+
 Response = TypeVar("Response", bound=Message)
 
 
@@ -98,7 +101,7 @@ class Office:
             fields.request_id(request.request_id),
             compared_body(request),
             decide,
-            reason=request.reason if "reason" in request.DESCRIPTOR.fields_by_name else "",
+            by=by_request(request),
         )
         return answer(given, response)
 
@@ -109,7 +112,7 @@ class Office:
         body: bytes,
         decide: Callable[[Desk], Awaitable[Plan | AnsweredRequest]],
         *,
-        reason: str = "",
+        by: By | None = None,
     ) -> ActAnswer:
         """Have an act decided that is no request of its own: one of many of a file.
 
@@ -118,7 +121,7 @@ class Office:
             request_id: 16 bytes.
             body: what two acts under one id are compared by.
             decide: decides it at the desk.
-            reason: what the caller gave.
+            by: who acts and why; None: the caller, for the reason they call.
 
         Raises:
             Refusal: why not.
@@ -128,7 +131,7 @@ class Office:
             request_id=request_id,
             fingerprint=fingerprint(self._fingerprint_key, name, body),
             decide=decide,
-            by=acting(reason),
+            by=acting() if by is None else by,
             actor=caller().number,
         )
         return await self._lane.decide(act)
@@ -200,7 +203,7 @@ class Office:
             request_id=part_request_id(fields.request_id(request.request_id), part),
             fingerprint=fingerprint(self._fingerprint_key, name, body),
             decide=decide,
-            by=acting(request.reason if "reason" in request.DESCRIPTOR.fields_by_name else ""),
+            by=by_request(request),
             actor=caller().number,
         )
         return await self._lane.decide(act)
@@ -221,8 +224,8 @@ class Office:
         name: str,
         decide: Callable[[Desk], Awaitable[Plan]],
         *,
-        by: By,
-        actor: int,
+        by: By | None = None,
+        actor: int = 0,
         request_id: bytes = b"",
     ) -> ActAnswer:
         """Have an act decided that no caller names by a request_id: signing in, the system's own.
@@ -230,14 +233,18 @@ class Office:
         Args:
             name: for the log.
             decide: decides it at the desk.
-            by: who acts.
-            actor: the same as a number.
+            by: who acts; None: the caller.
+            actor: the same as a number, with ``by``.
             request_id: 16 bytes, of an act that is done once whoever asks again; empty: a new one.
         """
         request_id = request_id or self.own_request_id(secrets.token_bytes(10))
-        given = fingerprint(self._fingerprint_key, name, request_id)
         act = Act(
-            name=name, request_id=request_id, fingerprint=given, decide=decide, by=by, actor=actor
+            name=name,
+            request_id=request_id,
+            fingerprint=fingerprint(self._fingerprint_key, name, request_id),
+            decide=decide,
+            by=acting() if by is None else by,
+            actor=caller().number if by is None else actor,
         )
         return await self._lane.decide(act)
 
@@ -261,6 +268,17 @@ class Office:
         future: asyncio.Future[AccountReply] = asyncio.get_running_loop().create_future()
         self.engine.account(account, future)
         return await future
+
+
+def by_request(request: Any) -> By:
+    """Return who acts by a request, and why.
+
+    Raises:
+        Refusal: FIELD_INVALID when the reason is no text or too long, REASON_REQUIRED.
+    """
+    names = request.DESCRIPTOR.fields_by_name
+    field = next((name for name in REASON_FIELDS if name in names), "")
+    return acting(fields.reason(getattr(request, field), field) if field else "", field=field)
 
 
 def page_query(request: Message) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.permissions import Role
 from core.refusals import Refusal
-from server.identity import acting, caller
+from server.identity import caller, calling_as
 
 if TYPE_CHECKING:
     from core.facts import MerchantFacts, TerminalFacts
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def own_merchants() -> frozenset[str] | None:
     """Return the merchant ids the caller is bound to; None: not bound to any."""
-    return caller().merchants if acting().role == Role.MERCHANT.name else None
+    return caller().merchants if calling_as() is Role.MERCHANT else None
 
 
 def check_own(merchant_id: str) -> None:

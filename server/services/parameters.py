@@ -15,7 +15,7 @@ from core.parameter_changes import ProposalState, Wanted
 from core.parameters import BY_KEY, PARAMETERS
 from core.refusals import invalid, missing
 from core.service_hours import hours_of, local_time
-from server.identity import acting
+from server.identity import caller
 from server.registers import parameters
 from server.services import fields
 from server.services.office import Response
@@ -238,7 +238,6 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
     async def _propose(
         self, request: Any, key: str, value: str, response: type[Response]
     ) -> Response:
-        fields.reason(request.reason, needed=True)
         canonical(key, value)
 
         async def decide(desk: Desk) -> Plan:
@@ -259,7 +258,6 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
     ) -> pb.ProposeCancellationResponse:
         """Propose to cancel an approved change; see the proto."""
         del context
-        fields.reason(request.reason, needed=True)
         number = fields.seq("change", request.change)
 
         async def decide(desk: Desk) -> Plan:
@@ -282,9 +280,8 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
     ) -> pb.ApproveChangeResponse:
         """Approve somebody else's proposal; see the proto."""
         del context
-        fields.reason(request.reason)
         number = fields.seq("proposal", request.proposal)
-        approver = acting().actor
+        approver = caller().actor
 
         async def decide(desk: Desk) -> Plan:
             proposal = await _proposal(desk, number)
@@ -309,7 +306,6 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
     ) -> pb.RejectChangeResponse:
         """Refuse a proposal; see the proto."""
         del context
-        fields.reason(request.reason, needed=True)
         number = fields.seq("proposal", request.proposal)
 
         async def decide(desk: Desk) -> Plan:
@@ -322,9 +318,8 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
     ) -> pb.WithdrawChangeResponse:
         """Take back one's own proposal; see the proto."""
         del context
-        fields.reason(request.reason)
         number = fields.seq("proposal", request.proposal)
-        actor = acting().actor
+        actor = caller().actor
 
         async def decide(desk: Desk) -> Plan:
             return rules.withdraw((await _proposal(desk, number)).facts(), actor=actor)

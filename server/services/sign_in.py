@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 from campuscard.v1 import staff_service_pb2 as pb
 from campuscard.v1 import staff_service_pb2_grpc as pb_grpc
 from core import totp
-from core.documents import By
 from core.documents import staff as documents
 from core.permissions import PERMISSIONS, SIGNED_IN, Channel, Role, allowing
 from core.plans import Plan
 from core.refusals import Refusal, invalid
 from core.staff import PASSWORD_MAX, StaffFacts, fail, password_fault
-from server.identity import Principal, caller
+from server.identity import Principal, become, caller
 from server.interceptors.identity import token_of
 from server.registers import staff as register
 from server.registers.parameters import values_at
@@ -144,9 +143,7 @@ class SignInMethods(pb_grpc.StaffServiceServicer):
         async def decide(_: Desk) -> Plan:
             return Plan(document=documents.StaffSignedOut(staff=principal.number), effects=())
 
-        await self._office.record(
-            "StaffSignedOut", decide, by=principal.by(), actor=principal.number
-        )
+        await self._office.record("StaffSignedOut", decide)
         self._sessions.close(token_of(context))
         return pb.SignOutResponse()
 
@@ -259,11 +256,10 @@ class SignInMethods(pb_grpc.StaffServiceServicer):
         if member is None or member.disabled or member.locked_at(now_us):
             raise Refusal("SIGN_IN_REFUSED")
         channel = CHANNELS[request.channel].value
+        become(principal_of(member, channel, pending=proof is None or proof.pending))
         if proof is None:
-            await self._count(member, values, By(actor=member.actor, channel=channel))
+            await self._count(member, values)
             raise Refusal("SIGN_IN_REFUSED")
-        role = "" if proof.pending else _only_role(member)
-        by = By(actor=member.actor, role=role, channel=channel)
         until_us = now_us + values.number("staff_session_seconds") * 1_000_000
 
         async def decide(desk: Desk) -> Plan:
@@ -275,7 +271,7 @@ class SignInMethods(pb_grpc.StaffServiceServicer):
             )
             return Plan(document=document, effects=())
 
-        given = await self._office.record("StaffSignedIn", decide, by=by, actor=member.number)
+        given = await self._office.record("StaffSignedIn", decide)
         # Nothing is awaited from here on: an act that ends this member's sessions was decided after
         # this one, is answered after it, and so finds the session that is opened now.
         response = answer(given, pb.StaffServiceSignInResponse)
@@ -311,7 +307,7 @@ class SignInMethods(pb_grpc.StaffServiceServicer):
         )
         return _Proof(step) if right and step else None
 
-    async def _count(self, member: StaffFacts, values: Values, by: By) -> None:
+    async def _count(self, member: StaffFacts, values: Values) -> None:
         """Count a wrong try in the journal."""
 
         async def decide(desk: Desk) -> Plan:
@@ -323,7 +319,7 @@ class SignInMethods(pb_grpc.StaffServiceServicer):
                 lock_seconds=values.number("staff_lock_seconds"),
             )
 
-        await self._office.record("StaffSignInFailed", decide, by=by, actor=member.number)
+        await self._office.record("StaffSignInFailed", decide)
 
     async def _checked_caller(
         self, principal: Principal, password: str
@@ -336,7 +332,7 @@ class SignInMethods(pb_grpc.StaffServiceServicer):
             raise Refusal("SIGN_IN_REFUSED")
         sealed = self._door.secrets.unseal(member.number, "password", member.password)
         if not await self._door.argon.verify(sealed.decode("ascii"), password):
-            await self._count(member, values, principal.by())
+            await self._count(member, values)
             raise Refusal("SIGN_IN_REFUSED")
         return member, values
 
@@ -390,10 +386,6 @@ def _staff_caller() -> Principal:
     if not principal.actor.startswith(_STAFF):
         raise Refusal("FORBIDDEN", permission="session.own", roles="staff")
     return principal
-
-
-def _only_role(member: StaffFacts) -> str:
-    return next(iter(member.roles)).name if len(member.roles) == 1 else ""
 
 
 async def _present(desk: Desk, number: int) -> StaffFacts:

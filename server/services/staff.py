@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 GRANTS_MAX: Final = 16
 """Roles a member is created with at most."""
-REASON_MAX: Final = 200
 _HOUR_US: Final = 3_600_000_000
 _CHANNEL_NUMBERS: Final = {channel.value: number for number, channel in CHANNELS.items()}
 
@@ -48,7 +47,6 @@ class StaffService(SignInMethods):
         """Enter a member; see the proto."""
         del context
         name = _name(request.name)
-        _check_reason(request.reason)
         if len(request.grants) > GRANTS_MAX:
             raise invalid("grants", f"at most {GRANTS_MAX}")
         grants = tuple(rules.read_grant(grant.role, grant.scope) for grant in request.grants)
@@ -173,7 +171,6 @@ class StaffService(SignInMethods):
         """End a member's sessions; see the proto."""
         del context
         name = _name(request.name)
-        _check_reason(request.reason)
         session = fields.text("session", request.session, longest=16)
 
         async def decide(desk: Desk) -> Plan:
@@ -227,7 +224,6 @@ class StaffService(SignInMethods):
     ) -> Response:
         """Have a change of one member decided, and end their sessions."""
         name = _name(request.name)
-        _check_reason(request.reason)
 
         async def decide(desk: Desk) -> Plan:
             return await plan(desk, await _member(desk, name))
@@ -263,10 +259,6 @@ def _name(text: str) -> str:
     if not rules.is_name(text):
         raise invalid("name", "1 to 32 of 0-9 a-z . _ -, a letter or digit first")
     return text
-
-
-def _check_reason(reason: str) -> None:
-    fields.text("reason", reason, shortest=1, longest=REASON_MAX)
 
 
 async def _member(desk: Desk, name: str) -> StaffFacts:

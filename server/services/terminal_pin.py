@@ -16,7 +16,7 @@ from campuscard.v1 import terminal_service_pb2 as pb
 from core import password_changes as rules
 from core.permissions import Channel, Role
 from core.refusals import missing
-from server.identity import Principal, enter
+from server.identity import Principal, become
 from server.services import card_acts, fields
 from server.services.terminal import SERVICE
 
@@ -80,7 +80,7 @@ class TerminalPins:
             return account.account_no if account else ""
 
         account_no = await self._office.projector.look(find)
-        enter(_principal(terminal_id), Role.TERMINAL)
+        become(_principal(terminal_id), Role.TERMINAL)
         return await self._passwords.change_transaction(
             request,
             account_no,

@@ -70,7 +70,7 @@ def test_a_card_whose_counter_falls_is_frozen_at_once(scene, desk):
     assert freezings(auditor, a) == [act], "once for ever"
 
     close = {"seq": alert.seq, "reason": "柜台核实"}
-    desk.refused("FIELD_INVALID", "AcknowledgeAlert", seq=alert.seq)
+    desk.refused("REASON_REQUIRED", "AcknowledgeAlert", seq=alert.seq)
     desk.refused("NOT_FOUND", "AcknowledgeAlert", seq=alert.seq + 1, reason="x")
     desk("AcknowledgeAlert", **close)
     desk.refused("ALERT_CLOSED", "AcknowledgeAlert", **close)

@@ -11,7 +11,7 @@ def campus(tmp_path_factory):
     with Campus(tmp_path_factory.mktemp("campus")) as running:
         yield running
         running.stop()
-        assert not running.anonymous_acts(), "every act says who, as what, by which way"
+        assert not running.anonymous_acts(), "every act says who, as what, by which way and why"
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,7 @@ def test_emergencies_are_acts_with_a_reason(campus, gates):
     holder = campus.open_account()
     stranger = rfid(uid())
     mode = pb.EMERGENCY_MODE_OPEN
-    refused("FIELD_INVALID", gates, "SetEmergency", zone_id="FIRE", mode=mode)
+    refused("REASON_REQUIRED", gates, "SetEmergency", zone_id="FIRE", mode=mode)
     opened = gates("SetEmergency", zone_id="FIRE", mode=mode, reason="火警演习")
     assert opened.previous == pb.EMERGENCY_MODE_NONE
     assert reason(gates.check("FIRE-1", stranger)) == "+ZONE_OPEN"
@@ -371,7 +371,7 @@ def test_an_erased_holder_was_nowhere(own_campus):
     holder.set_status("CLOSING")
     holder.set_status("CLOSED")
     erase = accounts_pb.EraseHolderRequest(
-        request_id=campus.request_id(), account_no=holder.account_no
+        request_id=campus.request_id(), account_no=holder.account_no, reason="asked for"
     )
     campus.accounts.EraseHolder(erase, timeout=CALL_S)
     for _ in range(2):
@@ -413,6 +413,7 @@ def test_a_gate_out_of_service(campus, gates):
         request_id=campus.request_id(),
         terminal_id="OUT-1",
         status=merchants_pb.SERVICE_STATUS_SUSPENDED,
+        reason="broken",
     )
     campus.merchants.UpdateTerminal(request, timeout=CALL_S)
     assert reason(gates.check("OUT-1", medium)) == "TERMINAL_SUSPENDED"

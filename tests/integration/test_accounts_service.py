@@ -320,6 +320,7 @@ def test_acts_on_unknown_accounts(campus, method, request_type):
         "source": pb.TOP_UP_SOURCE_CASH,
         "channel_txn_id": "x",
         "status": pb.ACCOUNT_STATUS_SUSPENDED,
+        "note": "x",
     }
     request = request_type(**{name: value for name, value in values.items() if name in known})
     metadata = refused("NOT_FOUND", getattr(campus.accounts, method), request, timeout=CALL_S)

@@ -8,6 +8,7 @@ import secrets
 import pytest
 
 from core import holders
+from core.documents import By
 from core.holders import HolderKind, NewHolder
 from core.ids import make_request_id, parse_request_id
 from core.ports import Person
@@ -19,6 +20,7 @@ from server.office_lane import OfficeLane, Part, Together
 from server.projector import Projector
 from server.registers import holders as register
 
+BY = By(actor="system", reason="test")
 OPTIONS = {
     "accounts_max": 64,
     "media_max": 64,
@@ -76,7 +78,7 @@ async def open_groups(lane, groups):
     async def decide(desk):
         return together(desk, groups)
 
-    await lane.decide_together(Together(name="test", decide=decide))
+    await lane.decide_together(Together(name="test", decide=decide, by=BY))
 
 
 def numbers_of(engine, projector, groups):
@@ -135,7 +137,7 @@ def test_a_decision_that_gives_up_is_told_and_the_lane_goes_on(tmp_path):
                 raise GivenUpError
 
             with pytest.raises(GivenUpError):
-                await lane.decide_together(Together(name="test", decide=decide))
+                await lane.decide_together(Together(name="test", decide=decide, by=BY))
             await open_groups(lane, [["D1"]])
             return await numbers_of(engine, projector, [["D1"]])
 

@@ -163,7 +163,7 @@ def test_a_fee_is_waived_by_two(campus, desk):
     holder.lose()
     case_no = desk("OpenReplacement", account_no=holder.account_no).case_no
     waive = {"case_no": case_no, "reason": "困难补助"}
-    desk.refused("FIELD_INVALID", "WaiveFee", case_no=case_no)
+    desk.refused("REASON_REQUIRED", "WaiveFee", case_no=case_no)
     assert desk("WaiveFee", **waive).fee_state == pb.FEE_STATE_WAIVER_PROPOSED
     desk.refused("SELF_APPROVAL", "WaiveFee", **waive)
     head = campus.member("head", "CARD_SUPERVISOR")
@@ -178,7 +178,7 @@ def test_sanctions(campus, desk, pos):
     """Regulation 八.1: warned, suspended with an end, resumed; money in goes on."""
     holder = campus.open_account(top_up_fen=1_000, name="王五")
     named = {"account_no": holder.account_no}
-    desk.refused("FIELD_INVALID", "Warn", **named)
+    desk.refused("REASON_REQUIRED", "Warn", **named)
     assert desk("Warn", **named, reason="转借他人").warnings == 1
     assert desk("Warn", **named, reason="再次转借").warnings == 2
     desk.refused("FIELD_INVALID", "Suspend", **named, reason="x", until_time_us=1)

@@ -28,14 +28,14 @@ def create(campus, merchant_id, **changes):
 
 def update(campus, merchant_id, **changes):
     request = pb.UpdateMerchantRequest(
-        request_id=campus.request_id(), merchant_id=merchant_id, **changes
+        request_id=campus.request_id(), merchant_id=merchant_id, reason="test", **changes
     )
     return campus.merchants.UpdateMerchant(request, timeout=CALL_S)
 
 
 def update_terminal(campus, terminal_id, **changes):
     request = pb.UpdateTerminalRequest(
-        request_id=campus.request_id(), terminal_id=terminal_id, **changes
+        request_id=campus.request_id(), terminal_id=terminal_id, reason="test", **changes
     )
     return campus.merchants.UpdateTerminal(request, timeout=CALL_S)
 

@@ -136,7 +136,7 @@ def test_proposals_are_rejected_and_withdrawn(steady):
     maker = steady.member("maker", "PARAM_MAKER")
     refused("NOT_YOUR_PROPOSAL", call, steady, "WithdrawChange", maker, proposal=first)
     call(steady, "WithdrawChange", proposal=first)
-    refused("FIELD_INVALID", call, steady, "RejectChange", steady.checker, proposal=second)
+    refused("REASON_REQUIRED", call, steady, "RejectChange", steady.checker, proposal=second)
     call(steady, "RejectChange", steady.checker, proposal=second, reason="未附文件")
     for proposal in (first, second):
         refused("PROPOSAL_STATE", steady.approve, proposal)
@@ -260,7 +260,6 @@ def test_bad_input_names_its_field(steady):
     wrong = [
         {"key": ""},
         {"key": "x" * 65},
-        {"reason": ""},
         {"reason": "x" * 201},
         {"effective_us": -1},
         {"effective_us": microseconds("2024-03-14 00:00") + 1},
@@ -271,6 +270,7 @@ def test_bad_input_names_its_field(steady):
     good = {"key": "card_fee_fen", "value": "2500", "reason": REASON}
     for change in wrong:
         refused("FIELD_INVALID", call, steady, "ProposeChange", **(good | change))
+    refused("REASON_REQUIRED", call, steady, "ProposeChange", **(good | {"reason": ""}))
     for key in ("nothing", "category.16", "category.0", "day.2024-02-30", "day.20240301"):
         with pytest.raises(grpc.RpcError) as caught:
             call(steady, "ProposeChange", **(good | {"key": key}))

@@ -239,7 +239,7 @@ def test_an_erased_holders_photos_cannot_be_read(campus):
     upload_photo(campus, name, jpeg())
     for status in (accounts_pb.ACCOUNT_STATUS_CLOSING, accounts_pb.ACCOUNT_STATUS_CLOSED):
         request = accounts_pb.SetAccountStatusRequest(
-            request_id=campus.request_id(), account_no="202400000601", status=status
+            request_id=campus.request_id(), account_no="202400000601", status=status, note="毕业"
         )
         campus.accounts.SetAccountStatus(request, timeout=10)
     campus.accounts.EraseHolder(

@@ -135,7 +135,7 @@ def test_holders_are_listed_shown_and_changed(office, tmp_path):
     assert office("import", file)[0] == 0
     code, found = office("holders", "--class", group, "--photo", "without", "--limit", 3)
     assert (code, len(found)) == (0, 3)
-    code, answer = office("holder", "202500000200", "--status", "on_leave")
+    code, answer = office("holder", "202500000200", "--status", "on_leave", "--reason", "病假")
     assert (code, answer["status"]) == (0, "on_leave")
     assert office("holder", "202500000201", "--status", "graduated", text=True)[0] == 1
     assert office("holder", "202500000201", "--status", "graduated", "--reason", "2025届")[0] == 0

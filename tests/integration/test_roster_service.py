@@ -53,7 +53,7 @@ def seq(campus):
 
 
 def change(campus, account_no, *, member=None, **fields):
-    values = {"request_id": campus.request_id(), "account_no": account_no}
+    values = {"request_id": campus.request_id(), "account_no": account_no, "reason": "test"}
     request = pb.ChangeHolderRequest(**(values | fields))
     return (member or campus).stub("CardOfficeService").ChangeHolder(request, timeout=10)
 
@@ -311,7 +311,7 @@ def test_erased_holders_stay_erased(campus):
 def close(campus, account_no):
     for status in (accounts_pb.ACCOUNT_STATUS_CLOSING, accounts_pb.ACCOUNT_STATUS_CLOSED):
         request = accounts_pb.SetAccountStatusRequest(
-            request_id=campus.request_id(), account_no=account_no, status=status
+            request_id=campus.request_id(), account_no=account_no, status=status, note="毕业"
         )
         campus.accounts.SetAccountStatus(request, timeout=10)
 

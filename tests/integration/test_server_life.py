@@ -164,7 +164,9 @@ def test_an_erased_holder_stays_erased(own_campus):
     assert holder.read().account.erased
     assert holder.history()[0].seq < act.seq, "its record stands in the account's history"
     assert erase(request, timeout=CALL_S).act.replayed
-    again = pb.EraseHolderRequest(request_id=own_campus.request_id(), account_no=holder.account_no)
+    again = pb.EraseHolderRequest(
+        request_id=own_campus.request_id(), account_no=holder.account_no, reason="毕业"
+    )
     with pytest.raises(grpc.RpcError) as caught:
         erase(again, timeout=CALL_S)
     assert refusal(caught.value)[1]["state"] == "ERASED"
@@ -192,7 +194,7 @@ def test_a_crash_between_journal_and_key_still_destroys_it(own_campus):
     keys = own_campus.data / "keys" / "000000.keys"
     before = keys.read_bytes()
     request = pb.EraseHolderRequest(
-        request_id=own_campus.request_id(), account_no=holder.account_no
+        request_id=own_campus.request_id(), account_no=holder.account_no, reason="本人申请"
     )
     own_campus.accounts.EraseHolder(request, timeout=CALL_S)
     own_campus.kill9()

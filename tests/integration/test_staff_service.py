@@ -406,7 +406,7 @@ def test_acts_about_staff_say_why(campus, method):
     if method == "GrantRole":
         request.grant.role = "OPS"
     call = getattr(campus.admin.stub("StaffService"), method)
-    assert reason_of(call, request, timeout=CALL_S) == "FIELD_INVALID"
+    assert reason_of(call, request, timeout=CALL_S) == "REASON_REQUIRED"
 
 
 # ---- the journal ----

@@ -70,6 +70,7 @@ def test_where_and_with_what_it_is_not_changed(campus, pos):
         request_id=campus.request_id(),
         terminal_id="SUSP",
         status=merchants_pb.SERVICE_STATUS_SUSPENDED,
+        reason="test",
     )
     campus.merchants.UpdateTerminal(request, timeout=CALL_S)
     refused("CHANNEL_NOT_ALLOWED", campus, suspended, *arguments)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from core.permissions import PERMISSIONS, PUBLIC, SCOPED, SIGNED_IN, Role, allowing
+from core.permissions import PERMISSIONS, PUBLIC, SCOPED, SIGNED_IN, TABLE, Role, allowing, ground
 from server.app import proto_files
 from server.interceptors.identity import permissions_of
+from server.services.fields import REASON_MAX
 
 METHODS = permissions_of(proto_files())
 
@@ -34,11 +35,22 @@ def test_a_role_granted_for_something_allows_only_where_no_wider_one_does():
         assert found not in SCOPED or roles <= SCOPED.keys()
 
 
+@pytest.mark.clause("八.3")
+@pytest.mark.parametrize("permission", sorted(TABLE))
+def test_an_act_has_an_ordinary_reason_or_asks_for_one(permission):
+    row = TABLE[permission]
+    assert row.acts == bool(row.ground or row.why_stated)
+    assert not (row.ground and row.why_stated)
+    assert ground(permission) == row.ground
+    assert len(row.ground) <= REASON_MAX
+    assert not row.ground or row.ground.endswith(")"), "a ground names its clause"
+
+
 def test_what_nobody_needs_a_session_for_is_little():
     assert {"session.open"} <= PUBLIC <= {"session.open", "loss.report"}
-    assert {"session.own"} == SIGNED_IN
+    assert {"session.own", "session.read"} == SIGNED_IN
 
 
 def test_the_security_administrator_has_no_business():
     mine = {name for name, roles in PERMISSIONS.items() if Role.SEC_ADMIN in roles}
-    assert mine - PUBLIC == {"session.own", "calendar.read", "staff.read", "staff.change"}
+    assert mine - PUBLIC == SIGNED_IN | {"calendar.read", "staff.read", "staff.change"}
