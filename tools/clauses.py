@@ -50,11 +50,18 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the regulation leaves open, and what was chosen."""
+    """What the regulation leaves open, and what was chosen; tests as ``file::function``."""
 
     number: str
     question: str
     default: str
+    tests: tuple[str, ...]
+
+    def places(self) -> Iterator[Place]:
+        """Yield the tests that show it."""
+        for test in self.tests:
+            path, _, name = test.partition("::")
+            yield Place(path, name)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,7 +79,8 @@ def read_table() -> tuple[list[Clause], list[Choice]]:
     """Read the table."""
     content = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     clauses = [Clause(**row) for row in content["clause"]]
-    return clauses, [Choice(**row) for row in content["choice"]]
+    choices = [Choice(**row | {"tests": tuple(row["tests"])}) for row in content["choice"]]
+    return clauses, choices
 
 
 def mentions(text: str, articles: list[str]) -> Iterator[str]:

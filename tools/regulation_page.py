@@ -25,7 +25,7 @@ system answers for has no code or no test, and when code or tests name a clause 
 """
 CHOICES: Final = """\
 The text leaves these open. The choice taken is the default of the parameter named; without a
-parameter it is part of the rule.
+parameter it is part of the rule. The tests change the parameter at a running server.
 """
 _CHAPTERS: Final = {
     "一": "总则 General",
@@ -64,8 +64,8 @@ def regulation_page() -> Iterator[str]:
         yield from table(("clause", "what it says and asks for", "code", "tests"), rows)
     yield from ("", "## Open questions", "", *CHOICES.splitlines(), "")
     yield from table(
-        ("number", "question", "choice", "parameters"),
-        [(c.number, c.question, c.default, parameters_of(c)) for c in choices],
+        ("number", "question", "choice", "parameters", "tests"),
+        [(c.number, c.question, c.default, parameters_of(c), places(c.places())) for c in choices],
     )
 
 

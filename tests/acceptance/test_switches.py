@@ -88,3 +88,34 @@ def test_a_wait_before_the_new_card_and_an_old_one_that_lives_until_pick_up(camp
     desk("PickUp", **make)
     assert pos.pay(holder, 10).reason == "CARD_VOID"
     assert state_of(desk.card(holder.account_no)) == "ACTIVE"
+
+
+@pytest.mark.clause("三.4(2)")
+def test_a_fault_of_the_maker_may_cost_nothing(campus, desk):
+    campus.change_parameter("replace_wait_hours", 0)
+    campus.set_time(FRIDAY)
+
+    def case_of_a_faulty_card():
+        holder = campus.open_account()
+        holder.lose()
+        opened = desk("OpenReplacement", account_no=holder.account_no, faulty=True)
+        for paper in (cards_pb.CASE_PAPER_FORM, cards_pb.CASE_PAPER_PHOTO):
+            desk("AttachDocument", case_no=opened.case_no, paper=paper, content=jpeg())
+        return {"case_no": opened.case_no, "uid": uid()}
+
+    missing = desk.refused("DOCS_INCOMPLETE", "MakeCard", **case_of_a_faulty_card())
+    assert missing["missing"] == "RECEIPT"
+    campus.change_parameter("damaged_card_fee", "NO_FEE")
+    desk("MakeCard", **case_of_a_faulty_card())
+
+
+@pytest.mark.clause("三.5(2)", "三.5(3)")
+def test_staff_leave_as_students_do_and_are_refunded_when_the_wait_is_over(campus, desk):
+    holder = campus.open_account(kind="STAFF", class_name="后勤", top_up_fen=700)
+    desk("ReturnCard", account_no=holder.account_no, uid=holder.medium.token)
+    assert desk("GetClearance", account_no=holder.account_no).cleared
+    listed = {"class_name": "后勤", "page_size": 10}
+    assert not desk("ListRefunds", **listed).refunds
+    campus.change_parameter("refund_wait_days", 0)
+    (refund,) = desk("ListRefunds", **listed).refunds
+    assert (refund.account_no, refund.amount_fen) == (holder.account_no, 700)

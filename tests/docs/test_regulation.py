@@ -75,6 +75,14 @@ def test_tables_name_clauses_and_open_questions_that_are_there():
     assert not unknown
 
 
+def test_every_open_question_has_a_test_that_is_there():
+    for choice in CHOICES:
+        places = list(choice.places())
+        assert places, choice
+        for place in places:
+            assert f"\ndef {place.name}(" in (ROOT / place.path).read_text(encoding="utf-8"), place
+
+
 def test_marked_tests_are_tests(tests):
     for places in tests.values():
         for place in places:
