@@ -76,7 +76,7 @@ class Journal:
 
 def furnish(journal: Journal) -> None:
     """Write the rules and one shop; open, bind and fill the accounts."""
-    rules = (1, MUCH, MUCH, MUCH, MUCH, 1800, 300, 86_400, 1000, 0, 28_800, 3, 0, bytes(10))
+    rules = (1, MUCH, MUCH, MUCH, MUCH, 1800, 300, 86_400, 1000, 0, 28_800, 3, *[0] * 5, bytes(4))
     journal.add(at.RULES, at.RULES_BODY.pack(*rules), outcome=at.EFFECT)
     flags = at.C_DAY | at.C_SPEND
     journal.add(at.CATEGORY, at.CATEGORY_BODY.pack(SHOP, flags, bytes(54)), outcome=at.EFFECT)
@@ -87,9 +87,9 @@ def furnish(journal: Journal) -> None:
     journal.add(at.TERMINAL, terminal, outcome=at.EFFECT, terminal=1, merchant=1)
     for number in range(1, ACCOUNTS + 1):
         key = bytes([1, 4]) + number.to_bytes(4, "big") + bytes(10)
-        papers = (bytes(16), bytes(8), 0, MUCH, MUCH, at.AS_NORMAL, 0, 0, 0, 1, 1, bytes(14))
+        papers = (bytes(16), bytes(8), 0, MUCH, MUCH, at.AS_NORMAL, 0, 0, 0, 1, 1, 0, bytes(12))
         journal.add(at.ACCOUNT, at.ACCOUNT_BODY.pack(*papers), outcome=at.EFFECT, account=number)
-        card = at.MEDIUM_BODY.pack(key, at.MS_ACTIVE, 0, 6, 0, 0, bytes(34))
+        card = at.MEDIUM_BODY.pack(key, at.MS_ACTIVE, 0, 6, 0, 0, 0, bytes(32))
         journal.add(at.MEDIUM, card, outcome=at.EFFECT, account=number, medium=number)
         journal.add(
             at.TOP_UP, outcome=at.EFFECT, account=number, amount=MUCH, day_key=DAY,
