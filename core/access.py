@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from core.accounts import limits_as_they_are
 from core.calendar import day_key
 from core.holders import LEFT, HolderStatus
+from core.media import medium_as_is
+from core.plans import EFFECTS_MAX
 from core.rows import AccountStatus, MediumFlag, MediumState, ServiceStatus
 
 if TYPE_CHECKING:
-    from core.facts import MediumFacts
+    from collections.abc import Iterable
+
+    from core.facts import AccountFacts, MediumFacts
+    from core.plans import EffectPlan
     from core.time_windows import Timetable
 
 US_PER_MINUTE: Final = 60_000_000
@@ -213,6 +219,25 @@ def decide(
     if entering and _came_twice(zone, passer.inside_since_us, moment.time_us):
         return Verdict(granted=zone.passback is Passback.WARN, reason="PASSBACK")
     return Verdict(granted=True)
+
+
+def as_decided(account: AccountFacts, media: Iterable[MediumFacts]) -> tuple[EffectPlan, ...]:
+    """Return effects that change nothing and demand that a passage finds what it was decided on.
+
+    Only an effect that waits for its time can come between a decision and its record; everything else
+    goes through the same lane. The account's limits and the media are written as they are: neither
+    takes the end of a suspension away.
+
+    Args:
+        account: with an end that waits, or without.
+        media: those with an end that waits.
+
+    **Source:** regulation 二.1, 八.1; docs/reference/decisions.md "Scheduled effects".
+    """
+    effects = [medium_as_is(medium) for medium in media]
+    if account.held.end_seq:
+        effects.insert(0, limits_as_they_are(account))
+    return tuple(effects[:EFFECTS_MAX])
 
 
 def _standing_fault(status: HolderStatus) -> str:

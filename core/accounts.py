@@ -205,20 +205,29 @@ def set_limits(account: AccountFacts, wanted: WantedLimits, *, rules: RulesBody,
         raise invalid("pin", "six digits")
     if rises and not pin:
         raise Refusal("PASSWORD_REFUSED", reason="PIN_REQUIRED")
-    body = AccountBody(day_limit=day, meal_limit=meal, event=RowEvent.LIMITS)
-    effect = EffectPlan(
-        kind=EffectKind.ACCOUNT_LIMITS,
-        row=account.number,
-        event=RowEvent.LIMITS,
-        expect=Expect.STATUS,
-        expect_status=account.status,
-        body=body.pack(),
-    )
     return Plan(
         document=documents.LimitsSet(),
-        effects=(effect,),
+        effects=(_limits(account, day, meal, event=RowEvent.LIMITS),),
         pin_account=account.number if pin else 0,
         pin=pin,
+    )
+
+
+def limits_as_they_are(account: AccountFacts) -> EffectPlan:
+    """Return an effect that changes nothing and demands that the account's status is as it was read."""
+    day = LIMIT_DEFAULT if account.day_limit is None else account.day_limit
+    meal = LIMIT_DEFAULT if account.meal_limit is None else account.meal_limit
+    return _limits(account, day, meal, event=RowEvent.NONE)
+
+
+def _limits(account: AccountFacts, day: int, meal: int, *, event: RowEvent) -> EffectPlan:
+    return EffectPlan(
+        kind=EffectKind.ACCOUNT_LIMITS,
+        row=account.number,
+        event=event,
+        expect=Expect.STATUS,
+        expect_status=account.status,
+        body=AccountBody(day_limit=day, meal_limit=meal, event=event).pack(),
     )
 
 

@@ -132,6 +132,17 @@ def unbind_effect(medium: MediumFacts) -> EffectPlan:
     )
 
 
+def medium_as_is(medium: MediumFacts) -> EffectPlan:
+    """Return an effect that changes nothing and demands that a medium stands as it was read."""
+    return _effect(
+        medium,
+        medium.state,
+        flags=medium.flags,
+        event=RowEvent.NONE,
+        expires_day=medium.expires_day,
+    )
+
+
 def live_count(media: tuple[MediumFacts, ...]) -> int:
     """Count the media that are in use."""
     return sum(medium.state in FIRST_STATES for medium in media)

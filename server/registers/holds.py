@@ -24,6 +24,7 @@ BEGIN
     DELETE FROM leave_holds WHERE number = new.number;
 END;
 CREATE INDEX scheduled_statuses ON scheduled (account_number, seq) WHERE kind = 2 AND state = 0;
+CREATE INDEX scheduled_media ON scheduled (medium_number, seq) WHERE kind = 7 AND state = 0;
 """
 
 HELD: Final = (
@@ -46,6 +47,15 @@ def held(leave: int, until_us: int | None, end_seq: int | None) -> Held:
         until_us=until_us or 0,
         end_seq=end_seq or 0,
     )
+
+
+def medium_end_seq(sql: sqlite3.Connection, medium_number: int) -> int:
+    """Return the effect that waits to end a medium's suspension; 0: none."""
+    row = sql.execute(
+        "SELECT max(seq) FROM scheduled WHERE medium_number = ? AND kind = 7 AND state = 0",
+        (medium_number,),
+    ).fetchone()
+    return row[0] or 0
 
 
 def begin_leaves(sql: sqlite3.Connection, numbers: Iterable[int]) -> None:

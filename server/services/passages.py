@@ -23,17 +23,18 @@ from core.documents.access import PassageDecided
 from core.ids import request_time_ms
 from core.plans import Plan
 from core.refusals import Refusal, missing
-from server.office_lane import WINDOW_MS, ActAnswer
+from server.office_lane import DECISIONS_MAX, WINDOW_MS, ActAnswer
 from server.registers import access as register
-from server.registers import holders, passes
+from server.registers import holders, holds, passes
 from server.registers.parameters import values_at
 from server.services.carriers import resolve
 
 if TYPE_CHECKING:
     from core.documents import By
+    from core.plans import EffectPlan
     from server.office_lane import Desk
     from server.registry import Registry
-    from server.services.carriers import Presented
+    from server.services.carriers import Presented, Resolved
     from server.services.office import Office
 
 GROUP_MAX: Final = 16
@@ -112,7 +113,16 @@ class Passages:
         async def decide(desk: Desk) -> list[tuple[bytes, bytes, Plan]]:
             return await desk.read(lambda r: _plans(r, group, desk.now_us))
 
-        await self._office.decide_together(NAME, decide, by=group[0].by, actor=group[0].actor)
+        for _ in range(DECISIONS_MAX):
+            try:
+                await self._office.decide_together(
+                    NAME, decide, by=group[0].by, actor=group[0].actor
+                )
+            except Refusal as refusal:
+                if refusal.reason.name != "CONFLICT":
+                    raise
+                continue  # the end of a suspension came between; who is written already stays so
+            break
         ids = [asked.request_id for asked in group]
         found = await self._office.projector.look(lambda r: {i: r.request(i) for i in ids})
         for asked in group:
@@ -139,7 +149,9 @@ def _plans(registry: Registry, group: list[Asked], now_us: int) -> list[tuple[by
     left = _Group(moment, values.number("passage_days"))
     plans = []
     for asked in group:
-        if asked.request_id in left.ids or registry.request(asked.request_id) is not None:
+        if asked.future.done() or asked.request_id in left.ids:
+            continue
+        if registry.request(asked.request_id) is not None:
             continue
         try:
             plan = _plan(registry, asked, left)
@@ -182,7 +194,22 @@ def _plan(registry: Registry, asked: Asked, left: _Group) -> Plan:
         nonce=resolved.nonce,
         keep_days=left.keep_days,
     )
-    return Plan(document=document, effects=())
+    return Plan(document=document, effects=_as_decided(registry, resolved))
+
+
+def _as_decided(registry: Registry, resolved: Resolved) -> tuple[EffectPlan, ...]:
+    account = registry.account_by_number(resolved.account) if resolved.account else None
+    if account is None or resolved.shown.medium is None:
+        return ()
+    looked_at = {
+        medium.number: medium for medium in (resolved.shown.medium, *resolved.shown.others)
+    }
+    waiting = [
+        medium
+        for number, medium in looked_at.items()
+        if holds.medium_end_seq(registry.connection, number)
+    ]
+    return access.as_decided(account, waiting)
 
 
 def _passer(registry: Registry, zone: str, account: int, left: _Group) -> Passer | None:
