@@ -81,7 +81,7 @@ OUTCOMES: Final = (
     _outcome(18, "INSUFFICIENT", "51", "五.3", "余额不足: 可用 {available}, 本笔 {asked}", "Insufficient balance: {available} available, {asked} asked", "Top up, or pay less."),
     _outcome(19, "PIN_REQUIRED", "70", "四.3", "{limits}, 本笔 {asked}, 请输入交易密码", "{limits}, this one {asked}: enter the transaction password", "Send the same key again with the transaction password."),
     _outcome(20, "PIN_WRONG", "55", "四.3", "密码错误 (剩 {left} 次)", "Wrong transaction password ({left} tries left)", "Send a new terminal_seq for the next try."),
-    _outcome(21, "PIN_LOCKED", "75", "四.3", "交易密码已锁定", "Transaction password is locked", "The holder resets it at the counter; amounts under the limits still pass."),
+    _outcome(21, "PIN_LOCKED", "75", "四.3", "交易密码已锁定", "Transaction password is locked", "It opens the next day unless pin_reset says otherwise, or at the counter; amounts under the limits still pass."),
     _outcome(22, "LIMIT_HARD", "61", "", "超过系统上限", "Over a hard bound of the system", "Call the card centre."),
     _outcome(23, "ORIGINAL_NOT_FOUND", "25", "", "原交易不存在", "Original transaction not found", "Check the original's batch_no and terminal_seq."),
     _outcome(24, "ORIGINAL_NOT_APPROVED", "25", "", "原交易未成功", "The original moved no money", "Nothing to undo."),
