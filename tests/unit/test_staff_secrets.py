@@ -50,6 +50,18 @@ async def test_passwords_are_hashed_and_checked_off_the_loop():
     argon.close()
 
 
+async def test_the_loop_goes_on_while_a_password_is_hashed():
+    argon = Argon(memory_kib=16_384, passes=4)
+    encoded = await argon.hash("battery staple")
+    for work in (argon.hash("x"), argon.verify(encoded, "x"), argon.verify("", "x")):
+        working, turns = asyncio.create_task(work), 0
+        while not working.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 10, "on the loop it would be two"
+    argon.close()
+
+
 async def test_the_queue_of_passwords_is_bounded():
     argon = Argon(memory_kib=1_024, passes=4)
     tries = [asyncio.create_task(argon.hash("x")) for _ in range(WAITING_MAX + 5)]
