@@ -9,6 +9,7 @@ from core.change_subjects import rules_value
 from core.parameter_kinds import Kind, format_hours, parse_hours
 from core.parameters import BY_KEY, PARAMETERS, Values
 from core.rows import RulesBody
+from core.what_if import Scope, scope_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DECIDING = ("decide", "limits", "pins", "taps", "reserve", "blocktime")
@@ -39,6 +40,15 @@ def test_defaults_of_the_engine_are_the_same():
         if parameter.rules_field:
             value = rules_value(parameter, str(parameter.default))
             assert getattr(rules, parameter.rules_field) == value
+
+
+@pytest.mark.parametrize(
+    "key", ["limit_day", "day_cut_minutes", "pin_session_seconds", "pin_reset", "pin_tries"]
+)
+def test_what_if_says_that_it_cannot_know(key):
+    """Who would have been asked decides who would have been locked, and when a day begins."""
+    assert scope_of({key: "1"}) is Scope.UNKNOWABLE
+    assert scope_of({key: "1", "day_limit_fen": "1"}) is Scope.UNKNOWABLE
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.key)
