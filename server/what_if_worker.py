@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.blocks import Block
-from core.what_if import Count, Example, Kind, Replay
+from core.what_if import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from core.what_if_findings import Count, Example, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Found:
     """What a replay found."""
 
     decisions: int
+    unknowable: list[str]
     counts: dict[tuple[str, int, Kind], Count]
     by_account: dict[tuple[int, Kind], Count]
     examples: list[Example]
@@ -54,9 +57,11 @@ def take(blocks: list[bytes], head: int) -> tuple[int, int]:
 def finish() -> Found:
     """Return what was found; counts that came to nothing are left out."""
     (replay,) = _replays
+    findings = replay.findings
     return Found(
         replay.decisions,
-        {key: count for key, count in replay.counts.items() if count.count},
-        {key: count for key, count in replay.by_account.items() if count.count},
-        replay.examples,
+        sorted(replay.unknowable),
+        {key: count for key, count in findings.counts.items() if count.count},
+        {key: count for key, count in findings.by_account.items() if count.count},
+        findings.examples,
     )

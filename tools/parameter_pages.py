@@ -27,7 +27,8 @@ version, also of what only papers read, and every decision names its version.
 - At no moment may a limit be above its ceiling. That is looked at when a change is proposed and again
   when it is approved, over everything that is approved already.
 - A change that is not in force yet is cancelled by two people as well.
-- `campuscard param what-if` decides past days again under other values, for those marked so.
+- `campuscard param what-if` decides past days again under other values of those marked so, other meals and
+  categories.
 
 The same way go the meals (`meals`: `LUNCH 10:00-14:30, DINNER 14:30-21:00`), the categories of merchants
 (`category.N`, N up to 15: `GYM;健身;Gym;DAY,SPEND`) and days of the counter (`day.YYYY-MM-DD`: `CLOSED`,

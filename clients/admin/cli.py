@@ -217,7 +217,9 @@ parameters.app.command(
     "what-if",
     help=tr("试算: 换一个值, 过去会怎样。", "What past days would have been under other values."),
     epilog=examples(
-        "campuscard param what-if day_limit_fen=15000 --from 2024-03-01 --to 2024-03-31"
+        "campuscard param what-if day_limit_fen=15000 --from 2024-03-01 --to 2024-03-31",
+        'campuscard param what-if "meals=LUNCH 10:00-14:00" --from 2024-03-01 --to 2024-03-31',
+        "campuscard param what-if --proposal 10711 --from 2024-03-01 --to 2024-03-31",
     ),
 )(what_if.what_if)
 app.add_typer(

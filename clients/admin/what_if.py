@@ -21,7 +21,7 @@ from clients.admin.console import (
     tr,
     yuan,
 )
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import plain
 
 TIMEOUT_S: Final = 3_600.0
 EXAMPLES: Final = 10
@@ -32,41 +32,65 @@ _KINDS: Final = {
     pb.WHAT_IF_KIND_DECLINED: tr("新增拒绝", "refused"),
     pb.WHAT_IF_KIND_PASSED: tr("新增通过", "passed"),
 }
+_BY: Final = {
+    "TOTAL": tr("合计", "in all"),
+    "DAY": tr("日期", "day"),
+    "MEAL": tr("餐次", "meal"),
+    "CATEGORY": tr("类别", "category"),
+    "CLASS": tr("班级", "class"),
+}
 _SCOPES: Final = {
     pb.WHAT_IF_SCOPE_PAPERS: tr(
         "这些参数只影响柜台业务, 不影响已记录的交易。",
         "Only papers depend on these: no recorded decision would have been another one.",
     ),
     pb.WHAT_IF_SCOPE_UNKNOWABLE: tr(
-        "这些参数会改变金额或时间, 无法重放。",
-        "These change amounts or times of what would have been asked: nobody can say.",
+        "以下参数会改变金额、时间或扣款钱包, 无法重放: ",
+        "These change amounts, times or purses of what would have been asked, nobody can say: ",
     ),
 }
 
 
+_ASSUMPTION_ZH: Final = "同样的人提出同样的交易: 新增要求密码的会输入密码, 当时放弃的若不要求密码则会付款, 新增通过的余额足够。"
+
+
 def what_if(
-    values: Annotated[
-        list[str],
-        typer.Argument(metavar="KEY=VALUE...", help=tr("试算的值。", "The values to try.")),
-    ],
     first: Annotated[str, typer.Option("--from", metavar="DATE")],
     last: Annotated[str, typer.Option("--to", metavar="DATE")],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE...]",
+            help=tr(
+                "试算的值; KEY 为参数名、meals 或 category.N。",
+                "The values to try; KEY is a parameter's name, meals or category.N.",
+            ),
+        ),
+    ] = None,
+    proposal: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help=tr("试算此提案; 可重复。", "Try this proposal; repeatable.")),
+    ] = None,
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Decide past days again under other values."""
-    request = pb.WhatIfRequest(from_date=first, to_date=last)
-    for text in values:
+    request = pb.WhatIfRequest(from_date=first, to_date=last, proposals=proposal or [])
+    for text in values or []:
         key, equals, value = text.partition("=")
         if not equals:
-            raise typer.BadParameter(f"KEY=VALUE, not {text!r}")
+            raise typer.BadParameter(
+                tr(f"应为 KEY=VALUE, 不是 {text!r}", f"KEY=VALUE, not {text!r}")
+            )
         request.values.add(key=key, value=value)
+    if not request.values and not request.proposals:
+        raise typer.BadParameter(tr("给出 KEY=VALUE 或 --proposal", "KEY=VALUE or --proposal"))
     result = _run(request, address, quiet=output is Output.JSON)
     if output is Output.JSON:
         print_json(plain(result))
         return
     if result.scope in _SCOPES:
-        note(_SCOPES[result.scope])
+        note(_SCOPES[result.scope] + ", ".join(result.unknowable_keys))
         return
     _show(result)
 
@@ -92,11 +116,11 @@ def _show(result: pb.WhatIfResponse) -> None:
     print_fields(
         {
             tr("重新判定", "Decided again"): str(result.decisions_count),
-            tr("假设", "Assumed"): result.assumption,
+            tr("假设", "Assumed"): tr(_ASSUMPTION_ZH, result.assumption),
         }
     )
     rows = [
-        [count.by.lower(), count.name, _KINDS[count.kind], str(count.count), yuan(count.amount_fen)]
+        [_BY[count.by], _name(count), _KINDS[count.kind], str(count.count), yuan(count.amount_fen)]
         for count in result.counts
     ]
     print_table(tr("按 值 变化 笔数 金额", "by which change count amount").split(), rows)
@@ -104,7 +128,7 @@ def _show(result: pb.WhatIfResponse) -> None:
         [
             str(example.seq),
             example.account_no,
-            enum_word(pb.WhatIfKind.DESCRIPTOR, example.kind),
+            _KINDS[example.kind],
             yuan(example.amount_fen),
             f"{yuan(example.day_used_fen)} → {yuan(example.day_used_then_fen)}",
             f"{yuan(example.meal_used_fen)} → {yuan(example.meal_used_then_fen)}",
@@ -113,3 +137,10 @@ def _show(result: pb.WhatIfResponse) -> None:
     ]
     columns = tr("流水 账号 变化 金额 当日累计 本餐累计", "seq account change amount day meal")
     print_table(columns.split(), rows)
+
+
+def _name(count: pb.WhatIfCount) -> str:
+    """Name what a row counts; the meals of a day have no name outside them."""
+    if count.by == "MEAL" and count.name == "0":
+        return tr("非餐时", "outside meals")
+    return tr(count.title_zh, count.title_en) or count.name

@@ -11,17 +11,22 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from campuscard.v1 import parameter_service_pb2 as pb
-from core.change_subjects import canonical
-from core.parameters import BY_KEY
+from core.categories import categories_of
+from core.change_subjects import MEALS, canonical, check_code, parse_meals
+from core.parameters import Values
 from core.refusals import Refusal, invalid, missing
-from core.what_if import Count, Kind, Scope, scope_of
+from core.what_if import Scope, scope_of, unknowable
+from core.what_if_findings import Count
 from server import what_if_worker
+from server.registers.parameters import proposal, values_at
 from server.services import fields
 from server.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from core.calendar import MealPeriod
+    from core.what_if_findings import Kind
     from server.registry import Registry
     from server.services.office import Office
     from server.what_if_worker import Found
@@ -57,12 +62,15 @@ class WhatIf:
         Raises:
             Refusal: FIELD_INVALID, NOT_FOUND, PARAMETER_VALUE, WHAT_IF_BUSY.
         """
-        values = _values(request)
         first, last = _period(request)
+        now_us = self._office.clock.now_us()
+        in_force, meals, values = await self._office.projector.look(
+            lambda r: _tried(r, request, now_us)
+        )
         scope = scope_of(values)
         head = self._office.engine.head()["acknowledged_seq"]
         if scope is not Scope.REPLAYED:
-            yield pb.WhatIfResponse(scope=pb.WhatIfScope.ValueType(scope), head_seq=head, done=True)
+            yield _unreplayed(scope, head, unknowable(values))
             return
         if self._busy:
             raise Refusal("WHAT_IF_BUSY", retry_after_ms=1_000)
@@ -78,12 +86,17 @@ class WhatIf:
                 position, decisions = await worker.run(CHUNK_S, what_if_worker.take, blocks, head)
                 yield _progress(decisions, min(position - 1, head), head)
             found = await worker.run(CHUNK_S, what_if_worker.finish)
-            yield await self._report(found, head)
+            if found.unknowable:
+                yield _unreplayed(Scope.UNKNOWABLE, head, found.unknowable)
+                return
+            meals = parse_meals(values[MEALS]) if MEALS in values else meals
+            titles = _Titles(Values({**in_force.approved, **values}), meals)
+            yield await self._report(found, head, titles)
         finally:
             worker.close()
             self._busy = False
 
-    async def _report(self, found: Found, head: int) -> pb.WhatIfResponse:
+    async def _report(self, found: Found, head: int, titles: _Titles) -> pb.WhatIfResponse:
         numbers = sorted({account for account, _ in found.by_account})
         names: dict[int, tuple[str, str]] = {}
         for start in range(0, len(numbers), NAMES_AT_ONCE):
@@ -93,7 +106,10 @@ class WhatIf:
         response.done = True
         response.assumption = ASSUMPTION
         for (by, name, kind), count in sorted(found.counts.items(), key=itemgetter(0)):
-            response.counts.append(_count(by, _name(by, name), kind, count))
+            zh, en = titles.of(by, name)
+            counted = _count(by, _name(by, name), kind, count)
+            counted.title_zh, counted.title_en = zh, en
+            response.counts.append(counted)
         for (class_name, kind), count in sorted(_by_class(found, names).items(), key=itemgetter(0)):
             response.counts.append(_count("CLASS", class_name, kind, count))
         for example in found.examples:
@@ -110,17 +126,57 @@ class WhatIf:
         return response
 
 
-def _values(request: pb.WhatIfRequest) -> dict[str, str]:
-    if not 1 <= len(request.values) <= VALUES_MAX:
-        raise invalid("values", f"1 to {VALUES_MAX}")
+class _Titles:
+    """What people call a meal or a category under the values that are tried.
+
+    Args:
+        values: those in force, with those tried in their places.
+        meals: the same.
+    """
+
+    def __init__(self, values: Values, meals: tuple[MealPeriod, ...]) -> None:
+        self._meals = meals
+        self._categories = categories_of(values)
+
+    def of(self, by: str, number: int) -> tuple[str, str]:
+        """Return the name in Chinese and English; empty where there is none."""
+        if by == "CATEGORY" and number in self._categories:
+            category = self._categories[number]
+            return category.zh, category.en
+        if by == "MEAL" and 1 <= number <= len(self._meals):
+            name = self._meals[number - 1].name
+            return name, name
+        return "", ""
+
+
+def _tried(
+    registry: Registry, request: pb.WhatIfRequest, now_us: int
+) -> tuple[Values, tuple[MealPeriod, ...], dict[str, str]]:
+    """Return the values and meals in force, and what is tried: canonical text by key."""
+    in_force = values_at(registry.connection, now_us)
+    if not 1 <= len(request.values) + len(request.proposals) <= VALUES_MAX:
+        raise invalid("values", f"1 to {VALUES_MAX}, with the proposals")
+    wanted = [(value.key, value.value) for value in request.values]
+    for number in request.proposals:
+        found = proposal(registry.connection, fields.seq("proposals", number))
+        if found is None:
+            raise missing("proposal")
+        if found.cancels:
+            raise invalid("proposals", "of a value, not of a cancellation")
+        wanted.append((found.key, found.value))
     values: dict[str, str] = {}
-    for wanted in request.values:
-        if wanted.key not in BY_KEY:
-            raise missing("parameter")
-        if wanted.key in values:
+    for key, text in wanted:
+        if key in values:
             raise invalid("values", "different keys")
-        values[wanted.key] = canonical(wanted.key, wanted.value)
-    return values
+        values[key] = canonical(key, text)
+        check_code(key, values[key], in_force)
+    return in_force, registry.meals(), values
+
+
+def _unreplayed(scope: Scope, head: int, keys: list[str]) -> pb.WhatIfResponse:
+    return pb.WhatIfResponse(
+        scope=pb.WhatIfScope.ValueType(scope), head_seq=head, done=True, unknowable_keys=keys
+    )
 
 
 def _period(request: pb.WhatIfRequest) -> tuple[int, int]:

@@ -121,3 +121,13 @@ def test_what_if_from_the_shell(campus, param):
     code, words = param("what-if", "card_fee_fen=1", *when, text=True)
     assert "papers" in words
     assert param("what-if", "day_limit_fen", *when, text=True)[0] == 2
+    assert param("what-if", *when, text=True)[0] == 2
+    shop = "category.5=SHOP;商店;Shops;"
+    code, words = param("what-if", f"{shop}DAY", *when, text=True)
+    assert (code, "Shops" in words, "refused" in words) == (0, True, True)
+    code, words = param("what-if", f"{shop}DAY,SPEND,SUBSIDY", *when, text=True)
+    assert (code, "nobody can say: category.5" in words) == (0, True)
+    meals = ("meals", "DAY 06:00-20:00", "--reason", "one meal")
+    proposal = param("propose", *meals)[1]["proposal"]
+    code, result = param("what-if", "--proposal", str(proposal), "meal_limit_fen=1", *when)
+    assert (code, result["scope"], result["counts"]) == (0, "replayed", [])

@@ -11,8 +11,14 @@ from campuscard.v1 import parameter_service_pb2 as pb
 from tests.campus import Campus, refusal
 
 DAYS = ("2024-03-14", "2024-03-15")
-HOURS = ("07:30", "12:00", "18:00", "22:30")
-PAYMENTS = 240
+HOURS = ("00:40", "07:30", "12:00", "18:00", "22:30")
+PAYMENTS = 300
+MEALS = "BREAKFAST 05:00-10:00, LUNCH 10:00-14:30, DINNER 14:30-21:00, NIGHT 21:00-05:00"
+CATEGORIES = {
+    "category.1": "CANTEEN;餐饮;Canteens;DAY,MEAL,REFUNDABLE,HOLD,SPEND,SUBSIDY",
+    "category.3": "WATER;直饮水;Drinking water;DAY,REFUNDABLE,HOLD,SPEND",
+    "category.5": "SHOP;商店;Shops;DAY,REFUNDABLE,SPEND",
+}
 PIN = "812123"
 ID = "44070320050812123X"
 
@@ -92,7 +98,7 @@ class Life:
     def _note(self, first, last):
         self.first.append(first.reason)
         self.last.append(last.reason)
-        self.seqs.append(first.seq)
+        self.seqs.append((first.seq, last.seq))
 
     def what_if(self, values, days=DAYS):
         request = pb.WhatIfRequest(
@@ -123,7 +129,7 @@ def totals(response, by="TOTAL"):
 
 def test_the_values_that_were_in_force_change_nothing(past):
     values = {"day_limit_fen": "10000", "meal_limit_fen": "5000", "meal_limit_scope": "MEAL"}
-    same = past.what_if(values | {"water_cap_fen": "0"})
+    same = past.what_if(values | {"water_cap_fen": "0", "meals": MEALS} | CATEGORIES)
     assert (list(same.counts), list(same.examples)) == ([], [])
     assert same.decisions_count > PAYMENTS
     assert "PIN_REQUIRED" in past.first
@@ -138,6 +144,14 @@ def test_the_values_that_were_in_force_change_nothing(past):
         {"meal_limit_fen": "0"},
         {"day_limit_fen": "100000", "meal_limit_fen": "100000"},
         {"water_cap_fen": "1500"},
+        {"meals": "ALL 05:00-04:59"},
+        {"meals": "A 00:30-01:00, B 06:00-08:00, C 20:00-00:30", "meal_limit_fen": "4000"},
+        {"meals": "LUNCH 11:00-13:00, DINNER 17:00-19:00", "day_limit_fen": "6000"},
+        {"category.5": "SHOP;商店;Shops;DAY,MEAL,REFUNDABLE,SPEND"},
+        {"category.1": "CANTEEN;餐饮;Canteens;MEAL,SPEND,HOLD,SUBSIDY"},
+        {"category.1": "CANTEEN;餐饮;Canteens;DAY,MEAL,HOLD,SUBSIDY"},
+        {"category.3": "WATER;直饮水;Drinking water;DAY,SPEND"},
+        {"category.5": "SHOP;商店;Shops;DAY,MEAL,SPEND", "meals": "M 06:00-23:00"},
     ],
     ids=lambda values: "-".join(f"{key}={value}" for key, value in values.items()),
 )
@@ -149,7 +163,7 @@ def test_other_values_are_as_on_a_fresh_server(past, tmp_path, values):
     finally:
         fresh.campus.stop()
     wanted, seqs = {}, set()
-    for before, then, seq in zip(
+    for before, then, (asked_at, ended_at) in zip(
         zip(past.first, past.last, strict=True),
         zip(fresh.first, fresh.last, strict=True),
         past.seqs,
@@ -158,7 +172,7 @@ def test_other_values_are_as_on_a_fresh_server(past, tmp_path, values):
         kind = difference(before, then)
         if kind:
             wanted[kind] = wanted.get(kind, 0) + 1
-            seqs.add(seq)
+            seqs.add(ended_at if kind == "DECLINED" else asked_at)
     found = past.what_if(values)
     assert wanted
     shown = {example.seq for example in found.examples}
@@ -177,8 +191,10 @@ def difference(before, then):
     (first, last), (first_then, last_then) = before, then
     if first == first_then:
         return ""
+    if last == "OK" and last_then != "OK":
+        return "DECLINED"
     if first == "OK":
-        return "ASKED" if last_then == "OK" else "DECLINED"
+        return "ASKED"
     if first == "PIN_REQUIRED" and first_then == "OK":
         return "NOT_ASKED" if last == "OK" else "PASSED"
     return "PASSED" if first_then == "OK" else ""
