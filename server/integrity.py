@@ -23,6 +23,7 @@ from core.documents import DocumentError
 from core.refusals import Refusal
 from core.rule_ledger import ApprovedChange, RuleLedger
 from ext.errors import EngineError
+from server.background import Background
 from server.chain_walk import ChainWalk
 from server.idle import idle_thread, resting
 
@@ -41,7 +42,7 @@ _TABLE_RULES: Final = 9
 _log = structlog.get_logger("campuscard.integrity")
 
 
-class Integrity:
+class Integrity(Background):
     """Checks one server's rules.
 
     Args:
@@ -54,6 +55,7 @@ class Integrity:
     def __init__(
         self, engine: Engine, projector: Projector, trust: Trust, settings: IntegritySettings
     ) -> None:
+        super().__init__("integrity")
         self._engine = engine
         self._projector = projector
         self._trust = trust
@@ -62,17 +64,10 @@ class Integrity:
         self._ledger = RuleLedger()
         self._begun_s = time.monotonic()
         self._pool = idle_thread("integrity")
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the task."""
-        self._task = asyncio.create_task(self._run(), name="integrity")
 
     async def stop(self) -> None:
         """End the task, and the thread once its chunk is done."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().stop()
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
 
     async def _run(self) -> None:

@@ -25,6 +25,7 @@ from core.plans import Plan
 from core.refusals import Refusal
 from ext.engine import Effect
 from ext.errors import EngineError, Malformed, Refused
+from server.background import Background
 from server.errors_map import refusal_of
 from server.registers.parameters import values_at
 from server.registry import AnsweredRequest
@@ -151,7 +152,7 @@ class _Waiting:
     future: asyncio.Future[Any]
 
 
-class OfficeLane:
+class OfficeLane(Background):
     """Decides acts one at a time, in one asyncio task.
 
     Args:
@@ -171,13 +172,13 @@ class OfficeLane:
         clock: Clock,
         queue_max: int,
     ) -> None:
+        super().__init__("office-lane")
         self._engine = engine
         self._projector = projector
         self._keys = keys
         self._clock = clock
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(queue_max)
         self._last_seq = 0
-        self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -185,17 +186,11 @@ class OfficeLane:
         """Acts waiting."""
         return self._queue.qsize()
 
-    def start(self) -> None:
-        """Start the task."""
-        self._task = asyncio.create_task(self._run(), name="office-lane")
-
     async def stop(self) -> None:
         """Take no more acts, decide those that wait, end the task."""
         self._stopping = True
         await self._queue.join()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().stop()
 
     async def decide(self, act: Act) -> ActAnswer:
         """Have an act decided and wait for its answer.

@@ -20,6 +20,7 @@ from core.alerts import freeze_clone
 from core.documents import SYSTEM, By
 from core.refusals import Refusal
 from core.water_purse import count, settle
+from server.background import Background
 from server.office_lane import WINDOW_MS
 from server.registers import alerts, purses
 from server.services import card_acts
@@ -57,7 +58,7 @@ class _Due:
     open_alerts: int
 
 
-class SystemActs:
+class SystemActs(Background):
     """Carries out what is due, one act after the other.
 
     Args:
@@ -69,21 +70,11 @@ class SystemActs:
     """
 
     def __init__(self, office: Office, trust: Trust) -> None:
+        super().__init__("system-acts")
         self._office = office
         self._trust = trust
-        self._task: asyncio.Task[None] | None = None
         self._failure = ""
         self.open_alerts = 0
-
-    def start(self) -> None:
-        """Start the task."""
-        self._task = asyncio.create_task(self._run(), name="system-acts")
-
-    async def stop(self) -> None:
-        """End the task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
@@ -144,7 +135,6 @@ class SystemActs:
             "CloneFrozen",
             decide,
             by=By(actor=SYSTEM.actor, reason=f"CARD_COUNTER_REGRESSION, seq {alert.seq}"),
-            actor=0,
             request_id=self._office.own_request_id(body, alert.time_us),
         )
         _log.warning("clone_frozen", alert=alert.seq, act=given.request.seq)
@@ -162,7 +152,7 @@ class SystemActs:
             )
 
         by = By(actor=SYSTEM.actor, reason=f"water purse, seq {purse.seq}")
-        await self._office.record("PurseCounted", decide, by=by, actor=0)
+        await self._office.record("PurseCounted", decide, by=by)
 
     async def _settle(self, purse: Purse) -> None:
         async def decide(desk: Desk) -> Plan:
@@ -172,7 +162,7 @@ class SystemActs:
             return settle(purse, water_fen=money["water_fen"], last_seq=money["last_seq"])
 
         by = By(actor=SYSTEM.actor, reason=f"water_purse_on_loss, seq {purse.seq}")
-        await self._office.record("PurseSettled", decide, by=by, actor=0)
+        await self._office.record("PurseSettled", decide, by=by)
 
 
 def _carrier(registry: Registry, medium_number: int, now_us: int) -> Carrier | None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from server.background import Background
+
 if TYPE_CHECKING:
     from ext.engine import Engine, Faults
 
@@ -32,7 +34,7 @@ class Space(IntEnum):
     FULL = 2
 
 
-class Watch:
+class Watch(Background):
     """Looks at one engine every second.
 
     Args:
@@ -40,21 +42,11 @@ class Watch:
     """
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__("watch")
         self._engine = engine
         self._checkpoint = ""
         self._segment = ""
         self._space = Space.ENOUGH
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the task."""
-        self._task = asyncio.create_task(self._run(), name="watch")
-
-    async def stop(self) -> None:
-        """End the task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
