@@ -222,6 +222,8 @@ class Replay:
                 self._count(was)
             return
         self.decisions += 1
+        if self._campus.rules.pin_session_seconds:  # who is asked depends on who was asked before
+            self.unknowable.add("pin_session_seconds")
         if (was.flags ^ self._campus.flags_were(was.category)) & _SUBSIDY:
             self.unknowable.add(f"{KEY_PREFIX}{was.category}")
         passed = self._passed.get(was.key)

@@ -45,8 +45,8 @@ _SCOPES: Final = {
         "Only papers depend on these: no recorded decision would have been another one.",
     ),
     pb.WHAT_IF_SCOPE_UNKNOWABLE: tr(
-        "以下参数会改变金额、时间或扣款钱包, 无法重放: ",
-        "These change amounts, times or purses of what would have been asked, nobody can say: ",
+        "以下参数会改变金额、时间、扣款钱包或何时询问密码, 无法重放: ",
+        "Nobody can say: amounts, times, purses or when a password is asked depend on ",
     ),
 }
 

@@ -194,3 +194,21 @@ def test_another_purse_is_what_nobody_can_say(campus):
     assert list(rules.unknowable_keys) == ["water_tap_fen"]
     papers = ask(campus, "2024-03-26", {"day.2024-03-27": "CLOSED"})
     assert papers.scope == pb.WHAT_IF_SCOPE_PAPERS
+
+
+def test_a_password_that_served_for_a_while_is_what_nobody_can_say(campus):
+    campus.set_time("2024-03-27 09:00")
+    campus.staff.sign_in()
+    campus.change_parameter("pin_session_seconds", 60)
+    day = Day(campus, "SHOP", "SESSION-1")
+    day.pay("2024-03-27 10:00", 5)
+    found = ask(campus, "2024-03-27", {"day_limit_fen": "100"})
+    assert (found.scope, list(found.unknowable_keys)) == (
+        pb.WHAT_IF_SCOPE_UNKNOWABLE,
+        ["pin_session_seconds"],
+    )
+    campus.set_time("2024-03-28 09:00")
+    campus.staff.sign_in()
+    campus.change_parameter("pin_session_seconds", 0)
+    day.pay("2024-03-28 10:00", 5)
+    assert ask(campus, "2024-03-28", {"day_limit_fen": "100"}).scope == pb.WHAT_IF_SCOPE_REPLAYED
