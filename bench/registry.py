@@ -137,6 +137,7 @@ def lookups(directory: Path, count: int, rounds: int) -> Iterator[Row]:
             detail={"rounds": rounds, "cpu_p99_ms": round(percentile(busy, 0.99), 3)},
         )
     registry.close()
+    os.sync()  # what it left to be written would be written while the import is measured
 
 
 def _of(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:

@@ -1,5 +1,8 @@
 """Small parts around the calls: rates, a look at bytes, redaction, fields, fingerprints."""
 
+import subprocess
+import sys
+
 import pytest
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
@@ -100,3 +103,16 @@ def test_secrets_are_no_part_of_the_body_compared():
     assert body() != body(account_no="8")
     opened = accounts_pb.OpenAccountRequest(account_no="7", id_number="44070320050812123X")
     assert b"44070320050812123X" not in compared_body(opened)
+
+
+def test_what_the_start_has_loaded_is_out_of_the_collectors_rounds():
+    program = (
+        "import gc, sys; from server.app import SWITCH_S, keep_short_pauses; keep_short_pauses();"
+        "print(gc.get_freeze_count(), len(gc.get_objects()), sys.getswitchinterval() == SWITCH_S)"
+    )
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    frozen, looked_at, switches = int(told[0]), int(told[1]), told[2]
+    assert frozen > 50_000
+    assert looked_at < frozen // 50
+    assert switches == "True"
