@@ -15,7 +15,7 @@ from core.cards import CardEvent, transition
 from core.catalogue import BY_NAME
 from core.documents.cards import AlertAcknowledged, CloneFrozen
 from core.media import happen
-from core.plans import Plan
+from core.plans import EffectKind, EffectPlan, Plan
 from core.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -53,15 +53,17 @@ def folds(reason: int) -> bool:
     return reason != CLONE
 
 
-def freeze_clone(alert: AlertFacts, carrier: Carrier | None) -> Plan:
+def freeze_clone(alert: AlertFacts, carrier: Carrier | None, *, end_seq: int) -> Plan:
     """Freeze a card that shows signs of a copy.
 
     Args:
         alert: what was seen.
         carrier: the card as it is now; None: it is not in use any more.
+        end_seq: the effect that waits to end a suspension of the card; 0: none.
 
     Returns:
-        One effect; none where the card cannot pay in any case.
+        One effect; none where the card cannot pay in any case. A suspension that would end by itself
+        does so no more: the card stays frozen until an officer resumes it.
 
     **Source:** regulation 五.1, 七.5, 八.1.
     """
@@ -71,8 +73,10 @@ def freeze_clone(alert: AlertFacts, carrier: Carrier | None) -> Plan:
     usable = carrier is not None and transition(
         carrier.state, carrier.medium.flags, CardEvent.SUSPEND
     )
-    effects = (happen(carrier, CardEvent.SUSPEND),) if carrier is not None and usable else ()
-    return Plan(document=document, effects=effects)
+    if carrier is not None and usable:
+        return Plan(document=document, effects=(happen(carrier, CardEvent.SUSPEND),))
+    cancel = EffectPlan(kind=EffectKind.CANCEL, scheduled_seq=end_seq)
+    return Plan(document=document, effects=(cancel,) if carrier is not None and end_seq else ())
 
 
 def acknowledge(alert: AlertFacts) -> Plan:

@@ -22,7 +22,7 @@ from core.refusals import Refusal
 from core.water_purse import count, settle
 from server.background import Background
 from server.office_lane import WINDOW_MS
-from server.registers import alerts, purses
+from server.registers import alerts, holds, purses
 from server.services import card_acts
 
 if TYPE_CHECKING:
@@ -126,9 +126,14 @@ class SystemActs(Background):
 
     async def _freeze(self, alert: AlertFacts) -> None:
         async def decide(desk: Desk) -> Plan:
-            return freeze_clone(
-                alert, await desk.read(lambda r: _carrier(r, alert.medium_number, desk.now_us))
+            number = alert.medium_number
+            carrier, end_seq = await desk.read(
+                lambda r: (
+                    _carrier(r, number, desk.now_us),
+                    holds.medium_end_seq(r.connection, number),
+                )
             )
+            return freeze_clone(alert, carrier, end_seq=end_seq)
 
         body = b"freeze" + alert.seq.to_bytes(8, "big")
         given = await self._office.record(

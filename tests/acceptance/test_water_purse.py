@@ -92,3 +92,33 @@ def test_a_lost_card_that_was_paid_for_gives_its_purse_back(scene, desk):
     wait_until(lambda: kinds(scene, "PurseCounted") == 1)
     campus.set_time("2024-03-17 09:00:00")
     wait_until(lambda: money(scene) == (20_000, 0))
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.clause("四.6")
+def test_a_torn_tap_of_a_replaced_card_is_settled_at_its_machine(scene, desk, written):
+    """d.4: GREY is resolved by the card's counter, else by the office, at the machine that reserved it.
+
+    No counter of a void card is ever read again, and what it holds is nobody's until somebody has
+    looked: the new card is told HOLD_PENDING, and neither side loses 10.00 unseen.
+    """
+    campus, a = scene.campus, scene.a
+    torn = scene.w1.hold(a, water=True, card_counter=0)
+    assert torn.reason == "OK"
+    campus.set_time("2024-03-14 09:00")
+    a.lose()
+    campus.set_time("2024-03-15 14:50")
+    case_no = desk.ready_case(a.account_no, "R-1")
+    card = uid()
+    desk("MakeCard", case_no=case_no, uid=card)
+    desk("PickUp", case_no=case_no, uid=card)
+    assert scene.w1.hold(a, water=True, card_counter=1).reason == "CARD_VOID"
+    assert scene.w1.hold(rfid(card), water=True).reason == "HOLD_PENDING"
+    wallets = a.read().wallets
+    assert (wallets.online_fen, wallets.held_fen, wallets.water_fen) == (20_000, 1_000, 0)
+    settle = scene.w1.capture if written else scene.w1.release
+    assert settle(torn.seq).reason == "OK"
+    assert scene.w1.hold(rfid(card), water=True).reason == "OK"
+    wallets = a.read().wallets
+    settled = (19_000, 1_000) if written else (20_000, 0)
+    assert (wallets.online_fen, wallets.water_fen) == settled

@@ -6,6 +6,7 @@ from core.alerts import ALARMING, CLONE, AlertFacts, acknowledge, folds, freeze_
 from core.cards import CardState
 from core.facts import MediumFacts
 from core.media import Carrier
+from core.plans import EffectKind
 from core.refusals import Refusal
 from core.rows import MediumBody, MediumFlag, MediumState
 
@@ -43,7 +44,7 @@ def carrier(state=CardState.ACTIVE, flags=0, engine=MediumState.ACTIVE):
 @pytest.mark.clause("五.1")
 @pytest.mark.parametrize("flags", [0, MediumFlag.LOST])
 def test_a_card_in_use_is_frozen(flags):
-    plan = freeze_clone(alert(), carrier(flags=flags))
+    plan = freeze_clone(alert(), carrier(flags=flags), end_seq=0)
     (effect,) = plan.effects
     assert MediumBody.unpack(effect.body).flags == flags | MediumFlag.FROZEN
     assert (plan.document.alert, plan.document.medium, plan.document.account) == (40, 3, 5)
@@ -60,7 +61,14 @@ def test_a_card_in_use_is_frozen(flags):
     ],
 )
 def test_what_cannot_pay_anyway_needs_no_effect(found):
-    assert freeze_clone(alert(), found).effects == ()
+    assert freeze_clone(alert(), found, end_seq=0).effects == ()
+
+
+@pytest.mark.clause("五.1", "八.1")
+def test_a_suspension_does_not_end_by_itself_over_signs_of_a_copy():
+    (effect,) = freeze_clone(alert(), carrier(flags=MediumFlag.FROZEN), end_seq=9).effects
+    assert (effect.kind, effect.scheduled_seq) == (EffectKind.CANCEL, 9)
+    assert freeze_clone(alert(), None, end_seq=9).effects == ()
 
 
 def test_only_signs_of_a_copy_stand_alone():
