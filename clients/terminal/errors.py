@@ -6,8 +6,8 @@ TerminalError
 │   └── StoreFailedError      a write was not confirmed: the terminal must stop charging
 ├── SignInRefusedError        the server knows the terminal and says no (``reason``)
 ├── BatchRegressedError       the server issued a batch this store has already used
-├── ServerUnreachableError    a read or a sign-in had no answer in time
-├── CallRejectedError         a read was refused for good (``reason``)
+├── ServerUnreachableError    a read, a sign-in or a change of password had no answer in time
+├── CallRejectedError         a read or a change of password was refused for good (``reason``)
 └── IllegalTransitionError    a defect: this event cannot follow in this state
 
 A payment never raises for what the server or the network did: it returns a ``Receipt``.
@@ -45,11 +45,11 @@ class BatchRegressedError(TerminalError):
 
 
 class ServerUnreachableError(TerminalError):
-    """No answer in time to a call that moves nothing."""
+    """No answer in time to a call that moves no money."""
 
 
 class CallRejectedError(TerminalError):
-    """The server refused a read for good. ``reason`` is of the server's catalogue."""
+    """The server refused a call that moves no money. ``reason`` is of the server's catalogue."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason} {detail}".rstrip())

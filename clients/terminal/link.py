@@ -161,7 +161,7 @@ class Link:
         return Decided(decision=response.decision)
 
     async def call(self, method: str, request: Message, *, timeout_s: float) -> Any:
-        """Call a method that moves nothing: the response, or a Reply that says why there is none."""
+        """Call a method that moves no money: the response, or a Reply that says why there is none."""
         call: Awaitable[Any] = getattr(self._stub, method)(request, timeout=timeout_s)
         try:
             return await call

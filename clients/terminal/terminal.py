@@ -41,6 +41,7 @@ from clients.terminal.entries import Entry, Event, Key, Kind
 from clients.terminal.errors import CallRejectedError, ServerUnreachableError
 from clients.terminal.keys import Keys
 from clients.terminal.link import Decided, Link, NeverDecided, NotYet, Rejected, Request, Unknown
+from clients.terminal.passwords import change_pin
 from clients.terminal.receipts import Receipt, Result
 from clients.terminal.settings import Counters, Settings
 from clients.terminal.settler import Settled, Settler, now_us
@@ -324,6 +325,41 @@ class Terminal:
                 raise CallRejectedError(reason, detail)
             case _:
                 raise ServerUnreachableError(f"no answer: {reply}")
+
+    # -- the holder's password ----------------------------------------------------------------
+
+    async def change_pin(
+        self, medium: pb.Medium, old: str, new: str, confirm: str
+    ) -> pb.ChangePinResponse:
+        """Change the transaction password of a medium's account. Signs in when needed.
+
+        Args:
+            medium: what was presented.
+            old: the present password, six digits.
+            new: the wanted one.
+            confirm: the wanted one, entered again.
+
+        Returns:
+            Where it stands in the journal; ``weak_rule`` when the password is weak and the school
+            only warns.
+
+        Raises:
+            CallRejectedError: refused, nothing was changed: PASSWORD_REFUSED (the present one is
+                wrong), PASSWORD_MISMATCH, WEAK_PASSWORD, CARD_STATE, CHANNEL_NOT_ALLOWED and others.
+            ServerUnreachableError: no answer in time; try the new one first next time.
+            SignInRefusedError: no batch could be opened; nothing was sent.
+        """
+        if not self._keys.batch_no:
+            await self._keys.sign_in()
+        return await change_pin(
+            self.terminal_id,
+            medium,
+            old=old,
+            new=new,
+            confirm=confirm,
+            link=self._link,
+            settings=self._settings,
+        )
 
     # -- reads ------------------------------------------------------------------------------
 

@@ -79,7 +79,8 @@ class TerminalPins:
             account = registry.account_by_number(bound.account_number) if bound else None
             return account.account_no if account else ""
 
-        account_no = await self._office.projector.look(find)
+        signed = self._office.engine.head()["acknowledged_seq"]  # sign-ins are taps, not acts
+        account_no = await self._office.projector.look(find, after_seq=signed)
         become(_principal(terminal_id), Role.TERMINAL)
         return await self._passwords.change_transaction(
             request,

@@ -6,13 +6,15 @@ from collections import Counter
 
 import pytest
 
+from campuscard.v1 import staff_service_pb2 as staff_pb
 from clients.session import connect_signed
 from clients.terminal import Result, Settings, SqliteStore, Terminal, connect, now_us
-from clients.terminal.errors import ServerUnreachableError
+from clients.terminal.errors import CallRejectedError, ServerUnreachableError
 from clients.terminal.simulate import Plan, Simulation
 from clients.terminal.traffic import Campus as Crowd
 from clients.terminal.traffic import Holder, Seller
-from tests.integration.weather import Weather
+from tests.acceptance.conftest import wait_until
+from tests.integration.weather import CALM, LOSE_ANSWERS, REFUSE, Weather
 
 pytestmark = pytest.mark.slow
 HURRIED = Settings(
@@ -22,8 +24,9 @@ HURRIED = Settings(
     most_pause_s=0.2,
     background_pause_s=0.3,
 )
+PATIENT = Settings(attempt_s=0.3, patience_s=5.0, first_pause_s=0.02, most_pause_s=0.2)
 TERMINALS = 6
-PIN = "812123"
+PIN, NEW_PIN = "812123", "904617"
 ID_NUMBER = "44070320050812123X"
 
 
@@ -83,6 +86,48 @@ async def test_a_sale_a_password_a_void_and_a_repetition(campus, store):
         assert balance.online_fen == 50_000 - 6_000 + 1_000
         assert (await terminal.heartbeat()).batch_no == terminal.batch_no
     assert holder.online_fen == 45_000
+
+
+async def test_a_password_is_changed_once_whatever_is_lost(campus, store, seed):
+    holder = campus.open_account(id_number=ID_NUMBER, top_up_fen=50_000)
+    campus.terminal("SDK-P", sign_in=False)
+    async with (
+        Weather(campus.address, seed=seed) as weather,
+        connect(weather.address) as channel,
+        Terminal("SDK-P", channel=channel, store=store, settings=PATIENT) as terminal,
+    ):
+        with pytest.raises(CallRejectedError) as refused:
+            await terminal.change_pin(holder.medium, PIN, NEW_PIN, "904618")
+        assert refused.value.reason == "PASSWORD_MISMATCH"
+        with pytest.raises(CallRejectedError) as refused:
+            await terminal.change_pin(holder.medium, "111112", NEW_PIN, NEW_PIN)
+        assert refused.value.reason == "PASSWORD_REFUSED"
+
+        weather.state = LOSE_ANSWERS
+        change = asyncio.create_task(terminal.change_pin(holder.medium, PIN, NEW_PIN, NEW_PIN))
+        await asyncio.to_thread(wait_until, lambda: changes_of(campus, holder))
+        weather.clear()
+        done = await change
+        assert done.act.replayed, "the answer that was lost"
+        assert changes_of(campus, holder) == [done.act.seq]
+
+        weather.clear(REFUSE)
+        with pytest.raises(ServerUnreachableError):
+            await terminal.change_pin(holder.medium, NEW_PIN, PIN, PIN)
+        weather.state = CALM
+
+        async def new_pin(_):
+            return NEW_PIN
+
+        dear = await terminal.pay(holder.medium, 6_000, ask_pin=new_pin)
+        assert dear.deliver
+
+
+def changes_of(campus, holder):
+    """Return where changes of a transaction password stand that were done."""
+    request = staff_pb.ListActsRequest(account_no=holder.account_no)
+    acts = campus.stub("StaffService").ListActs(request, timeout=5).acts
+    return [a.seq for a in acts if a.kind == "TransactionPasswordSet" and not a.refusal]
 
 
 async def test_bath_and_water(campus, store):

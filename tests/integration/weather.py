@@ -52,6 +52,11 @@ class Weather:
                 self._tear()  # bytes are missing: the connection can never be used again
         self.state = CALM
 
+    def clear(self, state=CALM):
+        """Change the weather; connections on which bytes are missing are torn."""
+        self.state = state
+        self._tear()
+
     def _tear(self):
         for writer in list(self._writers):
             writer.transport.abort()
