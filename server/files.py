@@ -47,13 +47,9 @@ class SealedFiles:
         """
         sealed = self._keys.seal_file(number, content)
         address = hashlib.sha256(sealed).digest()
-        path = self._path(address)
-        if not path.parent.is_dir():
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            sync_directory(self.directory)
+        path = path_of(self.directory, address)
         if not path.exists() or path.stat().st_size != len(sealed):
-            write_synced(path, sealed)
+            keep_sealed(self.directory, address, sealed)
         return address
 
     def address(self, number: int, content: bytes) -> bytes:
@@ -66,19 +62,38 @@ class SealedFiles:
 
     def get(self, number: int, address: bytes) -> bytes | None:
         """Return a file's content; None when it is gone, damaged, or its key is destroyed."""
+        sealed = self.sealed(address)
+        return None if sealed is None else self._keys.unseal_file(number, sealed)
+
+    def sealed(self, address: bytes) -> bytes | None:
+        """Return a file as it is kept; None when it is gone or damaged."""
         try:
-            sealed = self._path(address).read_bytes()
+            sealed = path_of(self.directory, address).read_bytes()
         except FileNotFoundError:
             return None
-        if hashlib.sha256(sealed).digest() != address:
-            return None
-        return self._keys.unseal_file(number, sealed)
+        return sealed if hashlib.sha256(sealed).digest() == address else None
 
-    def _path(self, address: bytes) -> Path:
-        if len(address) != ADDRESS_BYTES:
-            raise ValueError(f"an address has {ADDRESS_BYTES} bytes")
-        name = address.hex()
-        return self.directory / name[:2] / f"{name[2:]}.sealed"
+
+def path_of(directory: Path, address: bytes) -> Path:
+    """Return where a file of this address is kept."""
+    if len(address) != ADDRESS_BYTES:
+        raise ValueError(f"an address has {ADDRESS_BYTES} bytes")
+    name = address.hex()
+    return directory / name[:2] / f"{name[2:]}.sealed"
+
+
+def keep_sealed(directory: Path, address: bytes, sealed: bytes) -> None:
+    """Keep sealed bytes under their address; they are durable when it returns.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    path = path_of(directory, address)
+    if not path.parent.is_dir():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(directory)
+    write_synced(path, sealed)
 
 
 def make_folder(folder: Path) -> None:

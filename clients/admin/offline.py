@@ -235,7 +235,7 @@ def follow(
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Copy a running server's journal, block by block and checked: backup, mirror, audit copy."""
+    """Copy a running server's journal and files, checked: backup, mirror, audit copy."""
     from server.offline import follow as tool
 
     stopping = False
@@ -273,13 +273,25 @@ def follow(
                 "seconds": round(result.seconds, 3),
                 "complete": result.complete,
                 "chain": result.chain.hex(),
+                "files": result.files.copied,
+                "files_bytes": result.files.size_bytes,
+                "files_missing": result.files.missing,
             }
         )
         return
+    if result.files.missing:
+        note(
+            tr(
+                f"源服务器缺少或损坏 {result.files.missing} 个照片或材料文件。",
+                f"The source has lost {result.files.missing} photos or papers, or they are damaged.",
+            )
+        )
     done(
         tr(
-            f"{to}: 到 seq {result.last_seq:,} (源 {result.head_seq:,}), {result.blocks:,} 个区块",
-            f"{to}: at seq {result.last_seq:,} of {result.head_seq:,}, {result.blocks:,} blocks copied",
+            f"{to}: 到 seq {result.last_seq:,} (源 {result.head_seq:,}), {result.blocks:,} 个区块,"
+            f" {result.files.copied:,} 个文件",
+            f"{to}: at seq {result.last_seq:,} of {result.head_seq:,}, {result.blocks:,} blocks and"
+            f" {result.files.copied:,} files copied",
         )
     )
 

@@ -64,6 +64,10 @@ class Document:
         number: int = getattr(self, "account", 0)
         return (number,) if number else ()
 
+    def files(self) -> tuple[bytes, ...]:
+        """Return the addresses of the sealed files it names, 32 bytes each."""
+        return ()
+
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
         """Make a document from decoded JSON, with every field there and of its type."""

@@ -86,6 +86,10 @@ class PaperAttached(Document):
     file: str
     state: int
 
+    def files(self) -> tuple[bytes, ...]:
+        """Return the paper's address."""
+        return (bytes.fromhex(self.file),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeConfirmed(Document):

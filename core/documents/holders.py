@@ -69,6 +69,10 @@ class PhotosStored(Document):
     heights: tuple[int, ...]
     sizes: tuple[int, ...]
 
+    def files(self) -> tuple[bytes, ...]:
+        """Return the photos' addresses."""
+        return self.addresses
+
     def about(self) -> tuple[int, ...]:
         """Return the holders' accounts."""
         return self.numbers

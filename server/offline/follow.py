@@ -4,7 +4,8 @@ Every block is checked against the chain before it is written, and is durable be
 asked for, so that the copy is right whenever it is looked at and goes on where it stopped. Only a
 first copy is made otherwise: under a hidden name, without a sync per block, up to the head the source
 had then; it is synced whole before it gets its name, and before that nobody has been told of it.
-The same command is the backup, the mirror on another machine and the auditor's copy.
+The files of holders that its documents name are fetched after the blocks that name them. The same
+command is the backup, the mirror on another machine and the auditor's copy.
 
 **Source:** regulation 七.2, 八.2.
 """
@@ -21,8 +22,11 @@ import grpc
 
 from campuscard.v1 import ops_service_pb2 as pb
 from campuscard.v1 import ops_service_pb2_grpc as pb_grpc
+from core.blocks import BlockError
+from core.documents import DocumentError
 from server.offline.copies import make_copy, open_copy
 from server.offline.files import at_rest
+from server.offline.followed_files import FileDamaged, FollowedFiles
 from server.offline.identity import NAME, read, unpack
 from server.offline.restore import refuse_occupied, sync
 
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from server.offline.copies import Copy
+    from server.offline.followed_files import FilesCopied
 
     Interceptor = grpc.UnaryUnaryClientInterceptor | grpc.UnaryStreamClientInterceptor
     Progress = Callable[[int, int], None]
@@ -68,6 +73,7 @@ class FollowResult:
     size_bytes: int
     seconds: float
     chain: bytes
+    files: FilesCopied
 
     @property
     def complete(self) -> bool:
@@ -124,9 +130,10 @@ def run(
         with open_copy(directory) as copy:
             start = start or 0
             check_same_journal(stub, copy, head)
+            files = FollowedFiles(stub, directory)
             keep_following(
-                stub, copy, copied, stop_at_head=stop_at_head, progress=progress, stop=stop,
-                sleep=sleep,
+                stub, copy, copied, files=files, stop_at_head=stop_at_head, progress=progress,
+                stop=stop, sleep=sleep,
             )  # fmt: skip
             return FollowResult(
                 directory=str(directory),
@@ -137,6 +144,7 @@ def run(
                 size_bytes=copied.size_bytes,
                 seconds=time.monotonic() - began,
                 chain=copy.last_chain,
+                files=files.counts,
             )
 
 
@@ -248,6 +256,7 @@ def keep_following(
     copy: Copy,
     copied: Copied,
     *,
+    files: FollowedFiles,
     stop_at_head: bool,
     progress: Progress | None,
     stop: Stop | None,
@@ -258,8 +267,10 @@ def keep_following(
     while True:
         before = copied.blocks
         try:
+            files.catch_up(copy, stop)
             for answer in answers(stub, copy.last_seq + 1, stop_at_head=stop_at_head, stop=stop):
                 take(copy, copied, answer)
+                files.catch_up(copy, stop)
                 if progress is not None:
                     progress(copy.last_seq, copied.head_seq)
                 if stop is not None and stop():
@@ -269,6 +280,8 @@ def keep_following(
                 return
             if stop_at_head or code_of(error) not in WAITED_FOR:
                 raise FollowError(words(error)) from error
+        except (FileDamaged, BlockError, DocumentError) as error:
+            raise FollowError(f"{files.directory}: {error}") from error
         if stop_at_head or (stop is not None and stop()):
             return
         wait_s = RETRY_FIRST_S if copied.blocks > before else min(2 * wait_s, RETRY_LAST_S)

@@ -1,7 +1,7 @@
 """campuscard restore: a followed or copied directory, checked whole, becomes one to serve from.
 
 The journal is the truth: rows, registry and reports are rebuilt from it at the first start. What
-it cannot hold has to come along: the key file of the passwords, and the holders' keys and photos.
+it cannot hold has to come along: the key file of the passwords, and the holders' keys and files.
 
 **Source:** regulation 七.2.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     """Called with (what is done: "verify" or "copy", records done, records in all)."""
 
 DATA: Final = "data.mdb"
-BESIDE_JOURNAL: Final = ("keys", "photos")
+BESIDE_JOURNAL: Final = ("keys", "files")
 """Primary data that the journal does not hold; copied when the source has it."""
 
 

@@ -17,6 +17,7 @@ from core.documents import DocumentError
 from core.refusals import Refusal, invalid
 from core.rule_ledger import RuleLedger
 from server.chain_walk import ChainWalk
+from server.files import ADDRESS_BYTES
 from server.integrity import registry_rules
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import grpc.aio
 
     from ext.engine import Engine
+    from server.files import SealedFiles
     from server.office_lane import OfficeLane
     from server.projector import Projector
     from server.trust import Trust
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES: Final = 1 << 20
 """Blocks of one Follow message, bytes; one larger block goes alone."""
+FILES_MAX: Final = 256
+"""Files of one FetchFiles request."""
 POLL_S: Final = 0.02
 """How often a follower at the head looks for more."""
 
@@ -45,15 +49,23 @@ class OpsService(pb_grpc.OpsServiceServicer):
         projector: started.
         lane: started.
         trust: lost when verification fails.
+        files: of the holders.
     """
 
     def __init__(
-        self, engine: Engine, projector: Projector, *, lane: OfficeLane, trust: Trust
+        self,
+        engine: Engine,
+        projector: Projector,
+        *,
+        lane: OfficeLane,
+        trust: Trust,
+        files: SealedFiles,
     ) -> None:
         self._engine = engine
         self._projector = projector
         self._lane = lane
         self._trust = trust
+        self._files = files
         self._started = time.monotonic()
         self._stopping = False
 
@@ -129,6 +141,21 @@ class OpsService(pb_grpc.OpsServiceServicer):
             position = Block(blocks[-1]).header.last_seq + 1
             yield pb.FollowResponse(blocks=blocks, head_seq=head)
         raise Refusal("SHUTTING_DOWN", retry_after_ms=1_000)
+
+    async def FetchFiles(
+        self, request: pb.FetchFilesRequest, context: Context
+    ) -> AsyncIterator[pb.FetchFilesResponse]:
+        """Send sealed files; see the proto."""
+        del context
+        if not 1 <= len(request.addresses) <= FILES_MAX:
+            raise invalid("addresses", f"1 to {FILES_MAX}")
+        if any(len(address) != ADDRESS_BYTES for address in request.addresses):
+            raise invalid("addresses", f"{ADDRESS_BYTES} bytes each")
+        for address in request.addresses:
+            if self._stopping:
+                raise Refusal("SHUTTING_DOWN", retry_after_ms=1_000)
+            sealed = await asyncio.to_thread(self._files.sealed, address)
+            yield pb.FetchFilesResponse(address=address, sealed=sealed or b"")
 
     async def Verify(
         self, request: pb.VerifyRequest, context: Context

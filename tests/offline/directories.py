@@ -39,11 +39,12 @@ def write_key(path, check=IDENTITY.key_check):
 
 
 class BlockServer(pb_grpc.OpsServiceServicer):
-    """Answers GetHead and Follow from a list of blocks, a few at a time."""
+    """Answers GetHead and Follow from a list of blocks, a few at a time, and FetchFiles of `files`."""
 
     def __init__(self, sealed, *, identity=IDENTITY):
         self.sealed = list(sealed)
         self.identity = identity
+        self.files = {}
         self.break_after = 0
         self.hang = False
         self.server = grpc.server(futures.ThreadPoolExecutor(2))
@@ -63,6 +64,10 @@ class BlockServer(pb_grpc.OpsServiceServicer):
 
     def GetHead(self, request, context):  # noqa: N802 - gRPC's name
         return pb.GetHeadResponse(acknowledged_seq=self.head, identity=self.identity.pack())
+
+    def FetchFiles(self, request, context):  # noqa: N802 - gRPC's name
+        for address in request.addresses:
+            yield pb.FetchFilesResponse(address=address, sealed=self.files.get(address, b""))
 
     def Follow(self, request, context):  # noqa: N802 - gRPC's name
         wanted = [b for b in self.sealed if int.from_bytes(b[32:40], "little") >= request.from_seq]

@@ -335,7 +335,7 @@ def test_restore_makes_a_directory_to_serve_from(sealed, tmp_path):
     result = restored(tmp_path / "copy", tmp_path / "new", key_file=key)
     assert result.ok
     assert result.blocks == len(sealed)
-    assert result.missing == ("photos",)
+    assert result.missing == ()
     assert (tmp_path / "new" / NAME).read_bytes() == IDENTITY.pack()
     assert (tmp_path / "new" / "keys" / "000000.keys").read_bytes() == b"holders"
     assert check(tmp_path / "new").chain == sealed[-1][-48:-16]
