@@ -125,3 +125,22 @@ def test_a_reason_is_a_short_text(world):
     ask, before = asked(world, "AccountService.TopUp")
     assert refused(ask, reason="x" * 201) == ("FIELD_INVALID", "reason")
     assert not acts_after(world, before)
+
+
+@pytest.mark.clause("八.3")
+@pytest.mark.parametrize(
+    ("name", "field", "actor"),
+    [
+        ("AccountService.SetTransactionPassword", "old_pin", "staff:"),
+        ("HolderService.ChangeTransactionPassword", "old_password", "holder:"),
+        ("TerminalService.ChangePin", "old_pin", "terminal"),
+    ],
+)
+def test_a_refused_password_names_who_tried(world, name, field, actor):
+    """Nothing was done, so the journal has no paper of it; its record has the number of who tried."""
+    ask, before = asked(world, name)
+    setattr(ask.requests[0], field, "111112")
+    assert refused(ask)[0] == "PASSWORD_REFUSED"
+    (act,) = acts_after(world, before)
+    assert act.refusal == "PIN_WRONG"
+    assert act.actor.startswith(actor)
