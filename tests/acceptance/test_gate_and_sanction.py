@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from campuscard.v1 import card_office_service_pb2 as cards_pb
+from server.offline import verify
 from tests.access import Gates
 from tests.campus import CALL_S, Campus
 from tests.cards import CardDesk
@@ -64,6 +65,8 @@ def test_a_passage_finds_what_it_was_decided_on(campus):
     listed = gates.passes(zone_id="CAMPUS", page_size=1_000)
     assert {row.reason for row in listed} == {"OK", "ACCOUNT_SUSPENDED", "CARD_FROZEN"}
     campus.stop()
+    verdict = verify.run(campus.data)
+    assert verdict.ok, f"seq {verdict.bad_seq}: {verdict.difference}"
 
     ended = ends(campus)
     assert len(ended) == RACES

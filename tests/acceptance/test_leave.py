@@ -8,6 +8,7 @@ import pytest
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import parameter_service_pb2 as parameters_pb
 from campuscard.v1 import roster_pb2
+from server.offline import verify
 from tests.acceptance.conftest import wait_until
 from tests.campus import CALL_S, Campus, refusal
 
@@ -58,7 +59,10 @@ def refused(call, *arguments):
 
 
 def rebuilt(campus):
+    """Keep the books again from the journal alone, and make the registry anew."""
     campus.stop()
+    verdict = verify.run(campus.data, state_hash="every")
+    assert verdict.ok, f"seq {verdict.bad_seq}: {verdict.difference}"
     shutil.rmtree(campus.data / "registry")
     campus.start()
 
