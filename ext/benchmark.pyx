@@ -129,6 +129,7 @@ cdef void add_account(cc_shared *s, uint32_t account, int64_t online) noexcept n
     r.body.money.debit_wallet, r.body.money.credit_wallet = CC_W_CASH, CC_W_ONLINE
     r.body.money.debit_after = t.ledger[CC_W_CASH].balance - online
     r.body.money.credit_after = online
+    r.body.money.day_key, r.body.money.meal_key = t.day_key, t.meal_key
     keep(s, r)
 
 

@@ -4,8 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from array import array
 
 import pytest
+
+from bench.workload import TERMINALS, make_campus, open_campus
+from server.offline import verify
 
 SECONDS = 100
 COLUMNS = [
@@ -110,3 +114,17 @@ def test_an_unknown_kind_is_refused():
     assert done.returncode == 2
     assert "there is no benchmark 'enigne'" in done.stderr
     assert done.stdout == ""
+
+
+def test_the_journal_of_a_benchmark_passes_verify(tmp_path):
+    """Figures are of a campus like any other: its books hold, made by hand as they are."""
+    paths = make_campus(tmp_path, 300)
+    campus = open_campus(paths, 300)
+    draws = [array("I", [1 + at * step % most for at in range(600)]) for step, most in
+             ((7, 300), (11, TERMINALS))]  # fmt: skip
+    done = campus.authorize(4, 150, *draws, array("I", [100 + at for at in range(600)]))
+    campus.close()
+    assert done["approved"] == 600
+    verdict = verify.run(paths["data"], state_hash="every")
+    assert verdict.ok, verdict.difference
+    assert verdict.types["PURCHASE"] == 600
