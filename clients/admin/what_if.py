@@ -46,7 +46,7 @@ _SCOPES: Final = {
     ),
     pb.WHAT_IF_SCOPE_UNKNOWABLE: tr(
         "以下参数会改变金额、时间、扣款钱包或何时询问密码, 无法重放: ",
-        "Nobody can say: amounts, times, purses or when a password is asked depend on ",
+        "These change amounts, times, purses or when a password is asked, nobody can say: ",
     ),
 }
 
