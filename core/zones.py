@@ -37,23 +37,36 @@ _KIND: Final = re.compile(r"[A-Z][A-Z0-9_]{0,31}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneFacts:
-    """A zone as the registry has it. ``terminals`` are the terminal_ids of its gates."""
+class ZoneTerms:
+    """What staff says of a zone."""
 
     zone: str
     name: str
     kind: str
-    terminals: tuple[str, ...]
     passback: Passback
     passback_minutes: int
     exits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneFacts(ZoneTerms):
+    """A zone as the registry has it. ``terminals`` are the terminal_ids of its gates."""
+
+    terminals: tuple[str, ...]
     emergency: Emergency
     changed_seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupFacts:
-    """A group as the registry has it; ``members`` counts accounts put in by their numbers."""
+class WantedZone(ZoneTerms):
+    """A zone as it shall be."""
+
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTerms:
+    """What staff says of a group."""
 
     group: str
     name: str
@@ -61,33 +74,20 @@ class GroupFacts:
     kinds: tuple[int, ...]
     class_names: tuple[str, ...]
     timetable: Timetable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFacts(GroupTerms):
+    """A group as the registry has it; ``members`` counts accounts put in by their numbers."""
+
     members: int
     changed_seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedZone:
-    """A zone as it shall be."""
-
-    zone: str
-    name: str
-    kind: str
-    passback: Passback
-    passback_minutes: int
-    exits: bool
-    etag: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedGroup:
+class WantedGroup(GroupTerms):
     """A group as it shall be."""
 
-    group: str
-    name: str
-    zones: tuple[str, ...]
-    kinds: tuple[int, ...]
-    class_names: tuple[str, ...]
-    timetable: Timetable
     etag: str
 
 
