@@ -149,7 +149,7 @@ def test_a_sanction_that_outlasts_the_leave_ends_in_its_time(strict, pos, first)
     assert pos.pay(zhang, 100).reason == "OK"
 
 
-@pytest.mark.clause("三.5", "八.1")
+@pytest.mark.clause("三.5(1)", "八.1")
 def test_the_closing_taken_back_leaves_what_else_holds(strict, pos):
     zhang, li = (strict.open_account(top_up_fen=1_000) for _ in range(2))
     until_us = strict.now_us() + 3_600_000_000
@@ -169,7 +169,7 @@ def test_the_closing_taken_back_leaves_what_else_holds(strict, pos):
     assert "SUSPEND" in said["legal"].split(", ")
 
 
-@pytest.mark.clause("三.5", "八.1")
+@pytest.mark.clause("三.5(1)", "八.1")
 def test_a_closed_account_has_no_hold_but_that(strict):
     zhang = strict.open_account()
     stand(zhang, "ON_LEAVE")

@@ -271,7 +271,7 @@ def desk_time(holders):
     return holders[0].campus.now_us()
 
 
-@pytest.mark.clause("三.5")
+@pytest.mark.clause("三.5(1)", "三.5(2)")
 def test_return_beside_loss_and_compensation_beside_unloss(holders, desks):
     """Scenario 18: a card is given back or lost; a lost one is found or paid for."""
     outcomes = one_wins(
@@ -344,7 +344,7 @@ def test_two_water_taps_and_money_for_one(campus, holders):
     assert len(first) == 2
 
 
-@pytest.mark.clause("六.3")
+@pytest.mark.clause("六.3a")
 def test_an_approval_beside_an_approval_and_a_withdrawal(campus):
     """Scenario 19: a proposal is approved once, or withdrawn, never both."""
     second = campus.member("second", "PARAM_CHECKER")

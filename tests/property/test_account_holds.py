@@ -55,7 +55,7 @@ def test_the_worst_hold_is_the_status(holds):
     assert account_in(holds).holds == holds
 
 
-@pytest.mark.clause("三.5", "八.1")
+@pytest.mark.clause("三.5(1)", "八.1")
 @pytest.mark.parametrize(("holds", "event"), list(itertools.product(STATES, HoldEvent)))
 def test_every_cell_is_decided(holds, event):
     after, row = transition(holds, event), TABLE[event]
