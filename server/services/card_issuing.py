@@ -17,10 +17,11 @@ from server.services.card_methods import CardMethods
 from server.services.office import act_message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import grpc.aio
 
+    from core.media import Carrier
     from core.plans import Plan
     from server.office_lane import ActAnswer, Desk
     from server.registers.base import Facts
@@ -108,36 +109,14 @@ class IssuingMethods(CardMethods):
                 handed_over=_done(results), remaining=remaining, results=results
             )
 
-        async def decide(desk: Desk) -> Plan:
-            def read(registry: Registry) -> Plan:
-                sql = registry.connection
-                if not cards.is_batch(sql, batch):
-                    raise missing("batch")
-                today = card_acts.moment_at(registry, desk.now_us).today
-                found = cards.cards_of_batch(sql, batch, (CardState.PRODUCED,), limit=issuing.PART)
-                return issuing.hand_over(
-                    batch, [media.carrier_of_card(card, today) for card in found]
-                )
-
-            return await desk.read(read)
-
-        done, given = 0, await self._office.part(request, 0, decide)
-        part = 0
-        while (
-            given.request.facts["count"] == issuing.PART
-            and done < card_acts.ITEMS_MAX - issuing.PART
-        ):
-            done += issuing.PART
-            part += 1
-            given = await self._office.part(request, part, decide)
-        remaining = await self._office.projector.look(
-            lambda r: cards.count_of_batch(r.connection, batch, (CardState.PRODUCED,))
+        given, done, remaining = await self._in_parts(
+            request,
+            batch,
+            (CardState.PRODUCED,),
+            plan=lambda found: issuing.hand_over(batch, found),
+            count=lambda facts: int(facts["count"]),
         )
-        return pb.HandOverResponse(
-            act=act_message(given),
-            handed_over=done + given.request.facts["count"],
-            remaining=remaining,
-        )
+        return pb.HandOverResponse(act=act_message(given), handed_over=done, remaining=remaining)
 
     async def ActivateCards(
         self, request: pb.ActivateCardsRequest, context: Context
@@ -222,7 +201,38 @@ class IssuingMethods(CardMethods):
         return await self._office.projector.read(read)
 
     async def _activate_batch(self, request: pb.ActivateCardsRequest) -> pb.ActivateCardsResponse:
+        def plan(found: Sequence[Carrier]) -> Plan:
+            return issuing.activate(
+                [ReadItem(index=index, card=card) for index, card in enumerate(found)]
+            )
+
         batch = fields.seq("batch", request.batch)
+        given, done, remaining = await self._in_parts(
+            request, batch, _NEW, plan=plan, count=lambda facts: len(facts["results"])
+        )
+        return pb.ActivateCardsResponse(act=act_message(given), activated=done, remaining=remaining)
+
+    async def _in_parts(
+        self,
+        request: Any,
+        batch: int,
+        states: Sequence[CardState],
+        *,
+        plan: Callable[[Sequence[Carrier]], Plan],
+        count: Callable[[Facts], int],
+    ) -> tuple[ActAnswer, int, int]:
+        """Let the same happen to a batch's cards, at most ``ITEMS_MAX``, some in each act.
+
+        Args:
+            request: the message.
+            batch: which.
+            states: of the cards it happens to.
+            plan: decides one act over some cards.
+            count: how many cards an act was about, by its facts.
+
+        Returns:
+            The last act, how many cards in all, and how many of the batch remain.
+        """
 
         async def decide(desk: Desk) -> Plan:
             def read(registry: Registry) -> Plan:
@@ -230,27 +240,22 @@ class IssuingMethods(CardMethods):
                 if not cards.is_batch(sql, batch):
                     raise missing("batch")
                 today = card_acts.moment_at(registry, desk.now_us).today
-                found = cards.cards_of_batch(sql, batch, _NEW, limit=issuing.PART)
-                return issuing.activate(
-                    [
-                        ReadItem(index=index, card=media.carrier_of_card(card, today))
-                        for index, card in enumerate(found)
-                    ]
-                )
+                found = cards.cards_of_batch(sql, batch, states, limit=issuing.PART)
+                return plan([media.carrier_of_card(card, today) for card in found])
 
             return await desk.read(read)
 
         part, done = 0, 0
         while True:
             given = await self._office.part(request, part, decide)
-            count = len(given.request.facts["results"])
-            done, part = done + count, part + 1
-            if count < issuing.PART or done >= card_acts.ITEMS_MAX:
+            some = count(given.request.facts)
+            part, done = part + 1, done + some
+            if some < issuing.PART or done >= card_acts.ITEMS_MAX:
                 break
         remaining = await self._office.projector.look(
-            lambda r: cards.count_of_batch(r.connection, batch, _NEW)
+            lambda r: cards.count_of_batch(r.connection, batch, states)
         )
-        return pb.ActivateCardsResponse(act=act_message(given), activated=done, remaining=remaining)
+        return given, done, remaining
 
     async def RenewCard(
         self, request: pb.RenewCardRequest, context: Context
