@@ -198,9 +198,7 @@ class AccountService(pb_grpc.AccountServiceServicer):
         async def decide(desk: Desk) -> Plan:
             account = await _account(desk, account_no)
             money = _money(await desk.wallets(account.number))
-            return accounts.set_status(
-                account, status, note=note, money=money, now_us=desk.now_us
-            )
+            return accounts.set_status(account, status, note=note, money=money, now_us=desk.now_us)
 
         return await self._office.act(request, decide, response=pb.SetAccountStatusResponse)
 
