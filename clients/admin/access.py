@@ -214,7 +214,9 @@ def set_group(
     finish(response, output, tr(f"通行组 {group} 已设", f"Group {group} is set"))
 
 
-AccountsArgument = Annotated[list[str], typer.Argument(metavar="ACCOUNT...")]
+AccountsArgument = Annotated[
+    list[str], typer.Argument(metavar="ACCOUNT", help=tr("学号或工号。", "Account numbers."))
+]
 
 
 @app.command("add-member", help=tr("按学工号加入通行组。", "Put accounts into a group."))

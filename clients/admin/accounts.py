@@ -22,6 +22,7 @@ from clients.admin.console import (
 )
 from clients.admin.payments import CardOption, amount, local_time, wallet_fields
 from clients.admin.plain import enum_number, enum_word, plain
+from clients.admin.words import label
 from clients.terminal import card
 
 app: Final = typer.Typer(
@@ -117,8 +118,8 @@ def show(
     print_fields(
         {
             tr("班级/部门", "Class"): holder.class_name,
-            tr("类别", "Kind"): enum_word(pb.HolderKind.DESCRIPTOR, holder.kind),
-            tr("状态", "Status"): enum_word(pb.AccountStatus.DESCRIPTOR, holder.status),
+            tr("类别", "Kind"): label(pb.HolderKind.DESCRIPTOR, holder.kind),
+            tr("状态", "Status"): label(pb.AccountStatus.DESCRIPTOR, holder.status),
             tr("初始密码未改", "Initial password"): tr("是", "yes")
             if holder.must_change_pin
             else "",
@@ -159,7 +160,7 @@ def list_accounts(
             account.account_no,
             account.name,
             account.class_name,
-            enum_word(pb.AccountStatus.DESCRIPTOR, account.status),
+            label(pb.AccountStatus.DESCRIPTOR, account.status),
         ]
         for account in found
     ]
@@ -205,7 +206,7 @@ def set_status(
     )
     with Services(address) as services:
         response = services.act(services.accounts.SetAccountStatus, request)
-    before = enum_word(pb.AccountStatus.DESCRIPTOR, response.previous_status)
+    before = label(pb.AccountStatus.DESCRIPTOR, response.previous_status)
     finish(response, output, f"{account}: {before} → {status}")
 
 

@@ -151,7 +151,9 @@ app.command(
 )(offline.dump)
 app.command(
     "follow",
-    help=tr("跟随: 日志与照片的备份、镜像。", "Copy a running journal and its files: backup, mirror."),
+    help=tr(
+        "跟随: 日志与照片的备份、镜像。", "Copy a running journal and its files: backup, mirror."
+    ),
     epilog=examples(
         "campuscard follow --to mirror",
         "campuscard follow --to mirror --stop-at-head",

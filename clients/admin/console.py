@@ -90,12 +90,15 @@ LANGUAGE: Final = _language(sys.argv[1:], os.environ)
 screen: Final = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 notes: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text or json.")]
-
 
 def tr(zh: str, en: str) -> str:
     """Return the text in the language of the person."""
     return zh if LANGUAGE == "zh" else en
+
+
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help=tr("text 或 json。", "text or json."))
+]
 
 
 def yuan(fen: int) -> str:

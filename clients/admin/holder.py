@@ -36,8 +36,9 @@ from clients.admin.console import (
     tr,
 )
 from clients.admin.payments import amount, local_time, print_history, wallet_fields
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import plain
 from clients.admin.staff import print_acts, secret
+from clients.admin.words import label
 from clients.session import forget_session, keep_session, signed_metadata, token_for
 
 app: Final = typer.Typer(
@@ -103,7 +104,7 @@ def show(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output
     print_fields(
         {
             tr("班级/部门", "Class"): holder.class_name,
-            tr("状态", "Status"): enum_word(accounts_pb.AccountStatus.DESCRIPTOR, holder.status),
+            tr("状态", "Status"): label(accounts_pb.AccountStatus.DESCRIPTOR, holder.status),
             **wallet_fields(mine.wallets),
         },
         title=f"{holder.account_no}  {holder.name}",
@@ -111,8 +112,8 @@ def show(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output
     rows = [
         [
             str(card.card_no),
-            enum_word(cards_pb.CardType.DESCRIPTOR, card.type),
-            enum_word(cards_pb.CardState.DESCRIPTOR, card.state),
+            label(cards_pb.CardType.DESCRIPTOR, card.type),
+            label(cards_pb.CardState.DESCRIPTOR, card.state),
             local_time(card.lost_time_us) if card.lost else "",
             tr("是", "yes") if card.frozen else "",
         ]

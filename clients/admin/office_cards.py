@@ -28,7 +28,8 @@ from clients.admin.console import (
 from clients.admin.office_calls import ACT_S, act, end_items, print_list, read_pages, uid_of
 from clients.admin.office_roster import DryRunOption, app
 from clients.admin.payments import local_time
-from clients.admin.plain import enum_word, plain, reason_words
+from clients.admin.plain import plain, reason_words
+from clients.admin.words import label
 from clients.campus import FileFormatError, read_cards
 
 SLICE: Final = 400
@@ -47,9 +48,9 @@ BatchArgument = Annotated[int, typer.Argument(metavar="BATCH", help=tr("批次�
 
 def card_mark(row: pb.Card) -> str:
     """Name a card's state with its marks."""
-    marks = [enum_word(pb.CardState.DESCRIPTOR, row.state)]
-    marks += ["lost"] if row.lost else []
-    return "+".join([*marks, *(["frozen"] if row.frozen else [])])
+    marks = [label(pb.CardState.DESCRIPTOR, row.state)]
+    marks += [tr("挂失", "lost")] if row.lost else []
+    return "+".join([*marks, *([tr("冻结", "frozen")] if row.frozen else [])])
 
 
 def day_text(day: int) -> str:
@@ -141,7 +142,7 @@ def _end_issue(results: list[pb.ItemResult], output: Output, batch: int, *, dry_
             [
                 str(result.index + 1),
                 result.account_no,
-                reason_words(result) or enum_word(pb.CardType.DESCRIPTOR, result.type),
+                reason_words(result) or label(pb.CardType.DESCRIPTOR, result.type),
             ]
             for result in results
             if dry_run or result.reason
@@ -179,7 +180,10 @@ def hand_over(
     "activate", help=tr("启用卡: 逐张按 UID, 或整批。", "Activate cards: by UID, or a whole batch.")
 )
 def activate(
-    uids: Annotated[list[str] | None, typer.Argument(metavar="UID…")] = None,
+    uids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="UID", help=tr("卡片 UID, 十六进制。", "Card UIDs, hexadecimal.")),
+    ] = None,
     batch: Annotated[int, typer.Option(help=tr("整批。", "A whole batch."))] = 0,
     dry_run: DryRunOption = False,
     address: AddressOption = DEFAULT_ADDRESS,
@@ -234,7 +238,7 @@ def _end_whole(
 
 def _result_row(item: pb.ItemResult, uids: list[bytes]) -> list[str]:
     uid = [uids[item.index].hex().upper()] if uids else []
-    became = reason_words(item) or enum_word(pb.CardState.DESCRIPTOR, item.state)
+    became = reason_words(item) or label(pb.CardState.DESCRIPTOR, item.state)
     return [*uid, str(item.card_no or ""), item.account_no, became]
 
 
@@ -266,7 +270,7 @@ def cards(
             row.account_no,
             row.name,
             row.class_name,
-            enum_word(pb.CardType.DESCRIPTOR, row.type),
+            label(pb.CardType.DESCRIPTOR, row.type),
             card_mark(row),
             row.uid.hex().upper(),
             day_text(row.expires_day),

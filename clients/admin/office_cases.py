@@ -32,7 +32,8 @@ from clients.admin.office_cards import (
 )
 from clients.admin.office_roster import app
 from clients.admin.payments import amount, local_time
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import plain
+from clients.admin.words import label
 
 replace_app: Final = typer.Typer(
     no_args_is_help=True, help=tr("补卡: 开单、材料、查看、作废。", "Replacement cases.")
@@ -108,11 +109,11 @@ def show_case(
     print_fields(
         {
             tr("班级", "Class"): found.class_name,
-            tr("状态", "State"): enum_word(pb.CaseState.DESCRIPTOR, found.state),
+            tr("状态", "State"): label(pb.CaseState.DESCRIPTOR, found.state),
             tr("缺", "Missing"): ", ".join(found.missing),
             tr(
                 "费用", "Fee"
-            ): f"{yuan(found.fee_fen)} {enum_word(pb.FeeState.DESCRIPTOR, found.fee_state)}",
+            ): f"{yuan(found.fee_fen)} {label(pb.FeeState.DESCRIPTOR, found.fee_state)}",
             tr("收据", "Receipt"): found.receipt_no,
             tr("旧卡/新卡", "Old/new card"): f"{found.old_card_no} / {found.new_card_no or '-'}",
             tr("可办", "Legal"): ", ".join(response.legal),
@@ -159,9 +160,9 @@ def cases(
             row.account_no,
             row.name,
             row.class_name,
-            enum_word(pb.CaseState.DESCRIPTOR, row.state),
+            label(pb.CaseState.DESCRIPTOR, row.state),
             ", ".join(row.missing),
-            enum_word(pb.FeeState.DESCRIPTOR, row.fee_state),
+            label(pb.FeeState.DESCRIPTOR, row.fee_state),
         ]
         for row in found
     ]
@@ -348,7 +349,7 @@ def notices(
     rows = [
         [
             str(row.seq),
-            enum_word(pb.NoticeKind.DESCRIPTOR, row.kind),
+            label(pb.NoticeKind.DESCRIPTOR, row.kind),
             row.account_no,
             row.name,
             row.class_name,

@@ -45,7 +45,8 @@ from clients.admin.office_cards import (
 from clients.admin.office_cases import NeededReason, PaidOption, ReceiptOption
 from clients.admin.office_roster import DryRunOption, app
 from clients.admin.payments import amount, local_time
-from clients.admin.plain import enum_word, plain, reason_words
+from clients.admin.plain import plain, reason_words
+from clients.admin.words import label
 
 FILE_MAX: Final = 1 << 20
 """Bytes of a file of UIDs or of a key at most."""
@@ -101,7 +102,7 @@ def return_class(
         [
             uids[item.index].hex().upper(),
             item.account_no,
-            reason_words(item) or enum_word(pb.CardState.DESCRIPTOR, item.state),
+            reason_words(item) or label(pb.CardState.DESCRIPTOR, item.state),
         ]
         for item in response.results
         if dry_run or item.reason

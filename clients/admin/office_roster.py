@@ -36,6 +36,7 @@ from clients.admin.console import (
 )
 from clients.admin.payments import local_time
 from clients.admin.plain import enum_word, plain
+from clients.admin.words import label
 
 PIECE: Final = 61_440
 """Bytes of one piece of a file on its way."""
@@ -173,7 +174,14 @@ def _end_import(summary: pb.ImportSummary, noted: Sequence[pb.RowResult], output
 )
 def photos(
     files: Annotated[
-        list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILES...")
+        list[Path],
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            metavar="FILE",
+            help=tr("一个 .zip, 或若干 .jpg。", "One .zip, or .jpg files."),
+        ),
     ],
     recent_frontal: Annotated[
         bool,
@@ -346,7 +354,7 @@ def holders(
             holder.account_no,
             holder.name,
             holder.class_name,
-            enum_word(pb.HolderStatus.DESCRIPTOR, holder.status),
+            label(pb.HolderStatus.DESCRIPTOR, holder.status),
             str(holder.photo_version or ""),
         ]
         for holder in found
@@ -395,9 +403,9 @@ def _print_holder(found: pb.Holder) -> None:
     print_fields(
         {
             tr("班级/部门", "Class"): found.class_name,
-            tr("类别", "Kind"): enum_word(accounts_pb.HolderKind.DESCRIPTOR, found.kind),
-            tr("状态", "Status"): enum_word(pb.HolderStatus.DESCRIPTOR, found.status),
-            tr("账户", "Account"): enum_word(
+            tr("类别", "Kind"): label(accounts_pb.HolderKind.DESCRIPTOR, found.kind),
+            tr("状态", "Status"): label(pb.HolderStatus.DESCRIPTOR, found.status),
+            tr("账户", "Account"): label(
                 accounts_pb.AccountStatus.DESCRIPTOR, found.account_status
             ),
             tr("电话", "Telephone"): found.phone,

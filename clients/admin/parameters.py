@@ -20,7 +20,8 @@ from clients.admin.console import (
     yuan,
 )
 from clients.admin.payments import local_time
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import plain
+from clients.admin.words import label
 
 app: Final = typer.Typer(
     no_args_is_help=True,
@@ -275,7 +276,7 @@ def proposals(
             local_time(proposal.effective_us)
             if proposal.effective_us
             else tr("复核即生效", "at approval"),
-            enum_word(pb.ProposalState.DESCRIPTOR, proposal.state),
+            label(pb.ProposalState.DESCRIPTOR, proposal.state),
             proposal.proposer,
             proposal.decider,
             proposal.reason,

@@ -55,12 +55,18 @@ _ASSUMPTION_ZH: Final = "同样的人提出同样的交易: 新增要求密码�
 
 
 def what_if(
-    first: Annotated[str, typer.Option("--from", metavar="DATE")],
-    last: Annotated[str, typer.Option("--to", metavar="DATE")],
+    first: Annotated[
+        str,
+        typer.Option("--from", metavar="DATE", help=tr("首日, 含。", "First booking day.")),
+    ],
+    last: Annotated[
+        str,
+        typer.Option("--to", metavar="DATE", help=tr("末日, 含。", "Last booking day, included.")),
+    ],
     values: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE...]",
+            metavar="KEY=VALUE",
             help=tr(
                 "试算的值; KEY 为参数名、meals 或 category.N。",
                 "The values to try; KEY is a parameter's name, meals or category.N.",
@@ -121,7 +127,7 @@ def _show(result: pb.WhatIfResponse) -> None:
     )
     rows = [
         [_BY[count.by], _name(count), _KINDS[count.kind], str(count.count), yuan(count.amount_fen)]
-        for count in result.counts
+        for count in sorted(result.counts, key=lambda count: list(_BY).index(count.by))
     ]
     print_table(tr("按 值 变化 笔数 金额", "by which change count amount").split(), rows)
     rows = [
