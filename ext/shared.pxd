@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from ext.atomics cimport cc_bell
+from ext.atomics cimport cc_bell, monotonic_ns
 from ext.checkpoint cimport cc_checkpoint
 from ext.clocks cimport cc_clock
 from ext.digest cimport iovec
@@ -70,3 +70,12 @@ ctypedef struct cc_shared:
 cdef cc_shared *shared_new() except NULL
 cdef int shared_open(cc_shared *s, uint32_t block_max) except -1
 cdef void shared_free(cc_shared *s) noexcept
+
+
+cdef inline uint32_t deadline_of(const cc_shared *s, uint32_t left_ms) noexcept nogil:
+    """A caller's remaining milliseconds as a time of the engine's clock; 0 none."""
+    cdef uint32_t at
+    if left_ms == 0:
+        return 0
+    at = <uint32_t>((monotonic_ns() - s.monotonic_base_ns) // 1000000) + left_ms
+    return at if at != 0 else 1

@@ -89,7 +89,8 @@ missing_packages() {
     version="$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
     command -v gcc >/dev/null || echo gcc
     compiles stdio.h || echo libc6-dev
-    compiles openssl/evp.h -lcrypto || echo libssl-dev
+    compiles openssl/ssl.h -lssl -lcrypto || echo libssl-dev
+    compiles nghttp2/nghttp2.h -lnghttp2 || echo libnghttp2-dev
     command -v pkg-config >/dev/null || echo pkg-config
     if is_debian_python "$python"; then
         has_venv "$python" || echo "python$version-venv"

@@ -1,0 +1,371 @@
+"""nghttp2's callbacks, and moving its bytes: a bounded turn of reading, all of writing."""
+
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+from posix.unistd cimport close
+
+from ext.digest cimport wipe
+from ext.front.net cimport (
+    CC_NET_AGAIN, CC_NET_GONE, EPOLLIN, EPOLLOUT, EPOLLRDHUP, net_recv, net_send, poll_add,
+    poll_change, poll_drop,
+)
+from ext.front.nghttp2 cimport (
+    NGHTTP2_DATA, NGHTTP2_DATA_FLAG_EOF, NGHTTP2_DATA_FLAG_NO_END_STREAM,
+    NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_ERR_DEFERRED,
+    NGHTTP2_FLAG_END_STREAM, NGHTTP2_FLAG_NONE, NGHTTP2_HCAT_REQUEST, NGHTTP2_HEADERS,
+    NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_SETTINGS,
+    NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+    NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, nghttp2_data_source, nghttp2_frame, nghttp2_option_del,
+    nghttp2_option_new, nghttp2_option_set_no_auto_window_update,
+    nghttp2_option_set_no_closed_streams, nghttp2_session, nghttp2_session_callbacks_del,
+    nghttp2_session_callbacks_new, nghttp2_session_callbacks_set_on_begin_headers_callback,
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback,
+    nghttp2_session_callbacks_set_on_frame_recv_callback,
+    nghttp2_session_callbacks_set_on_frame_send_callback,
+    nghttp2_session_callbacks_set_on_header_callback,
+    nghttp2_session_callbacks_set_on_stream_close_callback, nghttp2_session_consume_connection,
+    nghttp2_session_consume_stream, nghttp2_session_del, nghttp2_session_get_last_proc_stream_id,
+    nghttp2_session_get_stream_remote_close, nghttp2_session_get_stream_user_data,
+    nghttp2_session_mem_recv, nghttp2_session_mem_send, nghttp2_session_server_new2,
+    nghttp2_session_set_local_window_size, nghttp2_session_set_stream_user_data,
+    nghttp2_session_terminate_session, nghttp2_session_want_read, nghttp2_session_want_write,
+    nghttp2_settings_entry, nghttp2_submit_goaway, nghttp2_submit_rst_stream,
+    nghttp2_submit_settings,
+)
+from ext.front.parts cimport (
+    FRONT_INBOX, FRONT_OUTBOX, cc_call, cc_conn, cc_front, cc_io,
+)
+from ext.front.requests cimport (
+    call_data, call_end, call_header, call_headers_end, call_open, stream_take,
+)
+from ext.front.responses cimport call_gone, call_trailers, conn_mark, stream_answers
+
+cdef enum:
+    CHUNK = 16640            # bytes that nghttp2 hands out at once, at most
+    WINDOW = 1048576         # bytes of all streams together that a peer may send ahead
+    STREAM_WINDOW = 65535
+    FRAMES_OF_A_CALL = 8     # that a call brings along without being counted
+
+
+# ---- what HTTP/2 tells ----
+
+cdef inline cc_call *call_of(nghttp2_session *session, int32_t stream) noexcept nogil:
+    return <cc_call *>nghttp2_session_get_stream_user_data(session, stream)
+
+
+cdef int on_begin_headers(
+    nghttp2_session *session, const nghttp2_frame *frame, void *user_data,
+) noexcept nogil:
+    cdef cc_conn *conn = <cc_conn *>user_data
+    cdef cc_call *call
+    if frame.hd.type != NGHTTP2_HEADERS or frame.headers.cat != NGHTTP2_HCAT_REQUEST:
+        return 0
+    call = call_open(conn, frame.hd.stream_id)
+    if call == NULL:
+        nghttp2_submit_rst_stream(
+            session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_REFUSED_STREAM)
+        conn.io.refused += 1
+        return 0
+    conn.frames = min(conn.frames + FRAMES_OF_A_CALL, conn.io.front.bounds.frames_burst)
+    nghttp2_session_set_stream_user_data(session, frame.hd.stream_id, call)
+    return 0
+
+
+cdef int on_header(
+    nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t namelen,
+    const uint8_t *value, size_t valuelen, uint8_t flags, void *user_data,
+) noexcept nogil:
+    cdef cc_call *call
+    if frame.hd.type != NGHTTP2_HEADERS or frame.headers.cat != NGHTTP2_HCAT_REQUEST:
+        return 0
+    call = call_of(session, frame.hd.stream_id)
+    if call != NULL:
+        call_header(call, name, namelen, value, valuelen)
+    return 0
+
+
+cdef int on_data(
+    nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t length,
+    void *user_data,
+) noexcept nogil:
+    cdef cc_call *call = call_of(session, stream_id)
+    cdef size_t read = length
+    if call != NULL:
+        read = call_data(call, data, length)
+    nghttp2_session_consume_connection(session, length)
+    if read != 0:
+        nghttp2_session_consume_stream(session, stream_id, read)
+    return 0
+
+
+cdef int on_frame(
+    nghttp2_session *session, const nghttp2_frame *frame, void *user_data,
+) noexcept nogil:
+    cdef cc_conn *conn = <cc_conn *>user_data
+    cdef cc_call *call
+    if frame.hd.type != NGHTTP2_HEADERS and (
+            frame.hd.type != NGHTTP2_DATA or frame.hd.length == 0):
+        conn.greeted = conn.greeted or frame.hd.type == NGHTTP2_SETTINGS
+        if conn.frames == 0:
+            conn_calm(conn)
+            return 0
+        conn.frames -= 1
+    if frame.hd.type != NGHTTP2_HEADERS and frame.hd.type != NGHTTP2_DATA:
+        return 0
+    call = call_of(session, frame.hd.stream_id)
+    if call == NULL:
+        return 0
+    if frame.hd.type == NGHTTP2_HEADERS and frame.headers.cat == NGHTTP2_HCAT_REQUEST:
+        call_headers_end(call)
+    if frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
+        call_end(call)
+    return 0
+
+
+cdef int on_sent(
+    nghttp2_session *session, const nghttp2_frame *frame, void *user_data,
+) noexcept nogil:
+    """A call that was answered before its request had come: the peer need not send the rest."""
+    if (frame.hd.type == NGHTTP2_HEADERS and frame.hd.flags & NGHTTP2_FLAG_END_STREAM
+            and nghttp2_session_get_stream_remote_close(session, frame.hd.stream_id) == 0):
+        nghttp2_submit_rst_stream(
+            session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR)
+    return 0
+
+
+cdef int on_stream_close(
+    nghttp2_session *session, int32_t stream_id, uint32_t error_code, void *user_data,
+) noexcept nogil:
+    cdef cc_call *call = call_of(session, stream_id)
+    if call != NULL:
+        nghttp2_session_set_stream_user_data(session, stream_id, NULL)
+        call_gone(call)
+    return 0
+
+
+cdef long call_read(
+    nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length,
+    uint32_t *data_flags, nghttp2_data_source *source, void *user_data,
+) noexcept nogil:
+    """Bytes of a call's answer for its next DATA frame."""
+    cdef cc_call *call = <cc_call *>source.ptr
+    cdef size_t left = call.answer.length - call.answer.read
+    if left == 0 and not call.over:
+        stream_answers(call)
+        stream_take(call)
+        left = call.answer.length - call.answer.read
+    if left > length:
+        left = length
+    if left != 0:
+        memcpy(buf, call.answer.at + call.answer.read, left)
+        call.answer.read += left
+    if call.over and call.answer.read == call.answer.length:
+        data_flags[0] |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM
+        call_trailers(call)
+    elif left == 0:
+        call.deferred = True
+        return NGHTTP2_ERR_DEFERRED
+    return <long>left
+
+
+cdef int http2_open(cc_front *front) except -1:
+    if nghttp2_session_callbacks_new(&front.callbacks) != 0:
+        raise MemoryError
+    nghttp2_session_callbacks_set_on_begin_headers_callback(front.callbacks, on_begin_headers)
+    nghttp2_session_callbacks_set_on_header_callback(front.callbacks, on_header)
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(front.callbacks, on_data)
+    nghttp2_session_callbacks_set_on_frame_recv_callback(front.callbacks, on_frame)
+    nghttp2_session_callbacks_set_on_frame_send_callback(front.callbacks, on_sent)
+    nghttp2_session_callbacks_set_on_stream_close_callback(front.callbacks, on_stream_close)
+    if nghttp2_option_new(&front.option) != 0:
+        raise MemoryError
+    nghttp2_option_set_no_auto_window_update(front.option, 1)
+    nghttp2_option_set_no_closed_streams(front.option, 1)
+    front.read = call_read
+    return 0
+
+
+cdef void http2_close(cc_front *front) noexcept:
+    if front.callbacks != NULL:
+        nghttp2_session_callbacks_del(front.callbacks)
+    if front.option != NULL:
+        nghttp2_option_del(front.option)
+    front.callbacks, front.option = NULL, NULL
+
+
+# ---- a connection's life ----
+
+cdef bint greet(cc_conn *conn) noexcept nogil:
+    cdef nghttp2_settings_entry iv[3]
+    iv[0].settings_id = NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS
+    iv[0].value = conn.io.front.bounds.streams_max
+    iv[1].settings_id = NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE
+    iv[1].value = conn.io.front.bounds.header_bytes
+    iv[2].settings_id = NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE
+    iv[2].value = STREAM_WINDOW
+    return (
+        nghttp2_submit_settings(conn.session, NGHTTP2_FLAG_NONE, iv, 3) == 0
+        and nghttp2_session_set_local_window_size(
+            conn.session, NGHTTP2_FLAG_NONE, 0, WINDOW) == 0
+    )
+
+
+cdef cc_conn *conn_open(cc_io *io, int fd) noexcept nogil:
+    cdef cc_conn *conn = <cc_conn *>calloc(1, sizeof(cc_conn))
+    if conn == NULL:
+        close(fd)
+        return NULL
+    conn.io, conn.fd = io, fd
+    conn.began_ns = conn.heard_ns = conn.idle_ns = io.now_ns
+    conn.frames = io.front.bounds.frames_burst
+    if (nghttp2_session_server_new2(
+            &conn.session, io.front.callbacks, conn, io.front.option) != 0
+            or not greet(conn) or poll_add(io.poll, fd, EPOLLIN | EPOLLRDHUP, conn) != 0):
+        if conn.session != NULL:
+            nghttp2_session_del(conn.session)
+        close(fd)
+        free(conn)
+        return NULL
+    conn.next = io.connections
+    if io.connections != NULL:
+        io.connections.previous = conn
+    io.connections = conn
+    io.connected += 1
+    io.accepted += 1
+    conn_mark(conn)
+    return conn
+
+
+cdef void conn_close(cc_conn *conn) noexcept nogil:
+    """Deleting a session does not report its streams as closed: the calls are ours to end."""
+    cdef cc_io *io = conn.io
+    while conn.calls != NULL:
+        call_gone(conn.calls)
+    nghttp2_session_del(conn.session)
+    poll_drop(io.poll, conn.fd)
+    close(conn.fd)
+    free(conn.waiting)
+    if conn.previous != NULL:
+        conn.previous.next = conn.next
+    else:
+        io.connections = conn.next
+    if conn.next != NULL:
+        conn.next.previous = conn.previous
+    io.connected -= 1
+    free(conn)
+
+
+cdef void conn_leave(cc_conn *conn) noexcept nogil:
+    """New calls are refused as never begun, so that the peer makes them elsewhere."""
+    if conn.leaving:
+        return
+    conn.leaving, conn.leaving_ns = True, conn.io.now_ns
+    nghttp2_submit_goaway(
+        conn.session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn.session),
+        NGHTTP2_NO_ERROR, NULL, 0)
+    conn_mark(conn)
+
+
+cdef void conn_calm(cc_conn *conn) noexcept nogil:
+    if not conn.calmed:
+        conn.calmed = True
+        conn.io.calmed += 1
+        nghttp2_session_terminate_session(conn.session, NGHTTP2_ENHANCE_YOUR_CALM)
+        conn_mark(conn)
+
+
+# ---- bytes ----
+
+cdef void conn_read(cc_conn *conn) noexcept nogil:
+    cdef cc_io *io = conn.io
+    cdef long n = net_recv(conn.fd, io.inbox, FRONT_INBOX)
+    cdef long taken
+    if n == CC_NET_AGAIN:
+        return
+    conn_mark(conn)
+    if n == CC_NET_GONE:
+        conn.broken = True
+        return
+    io.reads += 1
+    conn.heard_ns, conn.pinged = io.now_ns, False
+    taken = nghttp2_session_mem_recv(conn.session, io.inbox, <size_t>n)
+    wipe(io.inbox, <size_t>n)
+    if taken < 0:
+        # What nghttp2 has to say of it is still sent where the socket takes it at once.
+        conn.calmed = True
+
+
+cdef bint keep_waiting(cc_conn *conn, const uint8_t *at, size_t length) noexcept nogil:
+    """What the socket does not take is kept, and nothing is read until it has."""
+    conn.waiting = <uint8_t *>malloc(length)
+    if conn.waiting == NULL:
+        return False
+    memcpy(conn.waiting, at, length)
+    conn.unsent, conn.unsent_read, conn.blocked = length, 0, True
+    poll_change(conn.io.poll, conn.fd, EPOLLOUT, conn)
+    return True
+
+
+cdef int send_waiting(cc_conn *conn) noexcept nogil:
+    """Returns 1 when all is sent, 0 when the socket is full, -1 when it is gone."""
+    cdef long n
+    while conn.unsent_read < conn.unsent:
+        n = net_send(
+            conn.fd, conn.waiting + conn.unsent_read, conn.unsent - conn.unsent_read)
+        if n == CC_NET_AGAIN:
+            return 0
+        if n == CC_NET_GONE:
+            return -1
+        conn.unsent_read += <size_t>n
+    free(conn.waiting)
+    conn.waiting, conn.unsent, conn.unsent_read, conn.blocked = NULL, 0, 0, False
+    poll_change(conn.io.poll, conn.fd, EPOLLIN | EPOLLRDHUP, conn)
+    return 1
+
+
+cdef long gather(cc_conn *conn) noexcept nogil:
+    """Fill the thread's outbox with frames of this connection; bytes, or -1."""
+    cdef cc_io *io = conn.io
+    cdef const uint8_t *at
+    cdef size_t filled = 0
+    cdef long n
+    while filled + CHUNK <= FRONT_OUTBOX:
+        n = nghttp2_session_mem_send(conn.session, &at)
+        if n < 0:
+            return -1
+        if n == 0:
+            break
+        memcpy(io.outbox + filled, at, <size_t>n)
+        filled += <size_t>n
+    return <long>filled
+
+
+cdef bint conn_flush(cc_conn *conn) noexcept nogil:
+    cdef cc_io *io = conn.io
+    cdef long filled, n
+    cdef int sent
+    if conn.broken:
+        return False
+    if conn.blocked:
+        sent = send_waiting(conn)
+        if sent <= 0:
+            return sent == 0
+    while True:
+        filled = gather(conn)
+        if filled < 0:
+            return False
+        if filled == 0:
+            break
+        io.writes += 1
+        n = net_send(conn.fd, io.outbox, <size_t>filled)
+        if n == CC_NET_GONE:
+            return False
+        if n < filled:
+            n = max(n, 0)
+            return keep_waiting(conn, io.outbox + n, <size_t>(filled - n))
+    if conn.calmed and nghttp2_session_want_write(conn.session) == 0:
+        return False
+    if conn.leaving and conn.open == 0:
+        return False
+    return nghttp2_session_want_read(conn.session) or nghttp2_session_want_write(conn.session)
