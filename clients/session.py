@@ -23,7 +23,11 @@ from clients.terminal.link import CHANNEL_OPTIONS
 TOKEN_VARIABLE: Final = "CAMPUSCARD_TOKEN"  # noqa: S105 - the name of a variable
 FILE_NAME: Final = "session.json"
 _PACKAGE: Final = "/campuscard."
-_TERMINALS: Final = "/campuscard.v1.TerminalService/"
+_TERMINALS: Final = (
+    "/campuscard.v1.TerminalService/",
+    "/campuscard.v1.AccessService/CheckAccess",
+    "/campuscard.v1.AccessService/PresentCarrier",
+)
 
 TokenSource = Callable[[], str]
 

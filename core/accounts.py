@@ -74,7 +74,7 @@ def open_account(new: NewAccount, *, known: AccountFacts | None, bound: MediumFa
     Raises:
         Refusal: ALREADY_EXISTS; FACE_ENROLMENT_REQUIRED for a face.
 
-    **Source:** regulation 三.1, 四.3 (initial password), 五.1.
+    **Source:** regulation 三.1, 四.3b (initial password), 五.1.
     """
     if known is not None:
         raise taken("account")
@@ -123,7 +123,7 @@ def set_status(account: AccountFacts, status: AccountStatus, *, note: str, money
     Raises:
         Refusal: STATE_TRANSITION, ACCOUNT_DEBT, BALANCE_NOT_ZERO.
 
-    **Source:** regulation 三.5, 八.1.
+    **Source:** regulation 三.5.
     """
     if status not in STATUS_TRANSITIONS[account.status]:
         raise Refusal("STATE_TRANSITION", state=account.status.name, wanted=status.name)

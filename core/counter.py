@@ -66,7 +66,25 @@ def admit(event: CardEvent, moment: Moment) -> int:
     row = TABLE[event]
     if row.counter and moment.channel != Channel.COUNTER:
         raise Refusal("CHANNEL_NOT_ALLOWED", channel=moment.channel, allowed=Channel.COUNTER)
-    if not row.operation or not moment.values.has("counter_operations", row.operation):
+    return check_hours(row.operation, moment)
+
+
+def check_hours(operation: str, moment: Moment) -> int:
+    """Check that the counter does an operation now.
+
+    Args:
+        operation: as in ``core.parameters.COUNTER_OPERATIONS``; empty: at any hour.
+        moment: now.
+
+    Returns:
+        The override it uses up; 0 within the hours.
+
+    Raises:
+        Refusal: OUTSIDE_SERVICE_HOURS with ``opens``, the next opening.
+
+    **Source:** regulation 三.4(4); D9 of docs/regulation.md.
+    """
+    if not operation or not moment.values.has("counter_operations", operation):
         return 0
     if service_hours.is_open(moment.values, moment.calendar, moment.local):
         return 0
@@ -75,7 +93,7 @@ def admit(event: CardEvent, moment: Moment) -> int:
     opens = service_hours.next_opening(moment.values, moment.calendar, moment.local)
     raise Refusal(
         "OUTSIDE_SERVICE_HOURS",
-        operation=row.operation,
+        operation=operation,
         opens=f"{opens:%Y-%m-%d %H:%M}" if opens else "-",
     )
 

@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from core.accounts import refuse_closed
+from core.cards import CardState, describe, legal_events
 from core.documents import passwords as documents
 from core.ids import InitialPassword, initial_password
 from core.passwords import (
@@ -28,12 +29,13 @@ from core.passwords import (
 )
 from core.plans import EffectKind, EffectPlan, Expect, Plan
 from core.refusals import Refusal, invalid
-from core.rows import RowEvent
+from core.rows import KEYPAD, RowEvent, ServiceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from core.facts import AccountFacts
+    from core.facts import AccountFacts, TerminalFacts
+    from core.media import Carrier
     from core.parameters import Values
 
 QUERY_MAX: Final = 64
@@ -172,8 +174,7 @@ def judge_query(old: str, new: str, known: KnownPasswords, values: Values) -> st
 
     **Source:** regulation 四.4, 五.2a-b; NIST SP 800-63B 5.1.1.2 (length, no composition).
     """
-    if not is_query_form(new):
-        raise invalid("new_password", f"1 to {QUERY_MAX} ASCII characters without spaces")
+    check_query_form(new)
     rule = query_weakness(new, known.numbers, is_personal=known.is_personal)
     _refuse_weak(rule, values)
     if new == old:
@@ -186,12 +187,16 @@ def judge_query(old: str, new: str, known: KnownPasswords, values: Values) -> st
     return rule or _used_before(PasswordKind.QUERY, new, known, values)
 
 
-def is_query_form(password: str) -> bool:
-    """Tell whether a text may be a query password: printable ASCII without spaces.
+def check_query_form(password: str) -> None:
+    """Check the form of a new query password: printable ASCII without spaces.
 
     Full-width digits are refused: another keyboard would not make them.
+
+    Raises:
+        Refusal: FIELD_INVALID.
     """
-    return 1 <= len(password) <= QUERY_MAX and all("!" <= char <= "~" for char in password)
+    if not 1 <= len(password) <= QUERY_MAX or any(not "!" <= char <= "~" for char in password):
+        raise invalid("new_password", f"1 to {QUERY_MAX} ASCII characters without spaces")
 
 
 def check_repeated(new: str, confirm: str) -> None:
@@ -234,6 +239,28 @@ def initial_of(id_number: str, known: KnownPasswords, values: Values) -> str:
     if known.id_hash and not hmac.compare_digest(id_hash(known.key, typed), known.id_hash):
         raise Refusal("IDENTITY_MISMATCH")
     return initial_password(typed, InitialPassword(values.text("initial_password_rule")))
+
+
+def check_keypad(terminal: TerminalFacts, carrier: Carrier) -> None:
+    """Check that a transaction password may be changed at a terminal, a medium before it.
+
+    Args:
+        terminal: where.
+        carrier: what was presented.
+
+    Raises:
+        Refusal: CHANNEL_NOT_ALLOWED, CARD_STATE unless the medium may be used.
+
+    **Source:** regulation 五.2a (消费机), 五.4.
+    """
+    usable = terminal.status is ServiceStatus.IN_SERVICE and terminal.flags & KEYPAD
+    if not usable or not terminal.batch_no:
+        raise Refusal("CHANNEL_NOT_ALLOWED", allowed="TERMINAL, signed in, with a keypad")
+    flags = carrier.medium.flags
+    if carrier.state is not CardState.ACTIVE or flags:
+        legal = ", ".join(event.name for event in legal_events(carrier.state, flags)) or "-"
+        state = describe(carrier.state, flags)
+        raise Refusal("CARD_STATE", state=state, wanted="CHANGE_PIN", legal=legal)
 
 
 def set_transaction(account: AccountFacts, *, old: str, new: str, sealed: bytes) -> Plan:

@@ -298,7 +298,7 @@ def derive_person(
     Returns:
         The person with keyed hashes, and the initial password of both kinds.
 
-    **Source:** regulation 四.3, 五.2; D4.
+    **Source:** regulation 四.3b, 五.2b; D4.
     """
     password = initial_password(id_number, rule)
     known = KnownNumbers(

@@ -183,7 +183,7 @@ class Replay:
         self._keypads: dict[int, bool] = {}
         self._limits: dict[int, tuple[int, int]] = {}
         self._counters: dict[int, _Counters] = {}
-        self._passed: dict[tuple[int, int, int], _Shift] = {}
+        self._passed: dict[tuple[int, int, int], _Decision] = {}
         self._failed: dict[int, _Shift] = {}
         self._water: dict[int, int] = {}
         self._water_then: dict[int, int] = defaultdict(int)
@@ -312,6 +312,7 @@ class Replay:
             if was.approved:  # the same key again, this time with the password
                 self._shift(was.shift(-was.amount))
                 del self._passed[was.key]
+                self._renote(passed)
             return
         if not was.approved and (
             was.record.reason not in _BY_PASSWORD | {_WATER_CAP} or was.record.aux == _BIG
@@ -326,9 +327,8 @@ class Replay:
             self._failed[was.record.seq] = shift
             self._shift(shift)
         elif not was.approved:
-            shift = was.shift(was.amount)
-            self._passed[was.key] = shift
-            self._shift(shift)
+            self._passed[was.key] = was
+            self._shift(was.shift(was.amount))
             if was.record.flags & _WATER:
                 self._water_then[was.record.account] += was.amount
 
@@ -350,9 +350,7 @@ class Replay:
             if over:
                 return Kind.ASKED if keypad else Kind.DECLINED
             return Kind.NOT_ASKED
-        if over:
-            return None
-        return Kind.NOT_ASKED if was.record.outcome == Outcome.PIN_REQUIRED else Kind.PASSED
+        return None if over else Kind.PASSED
 
     def _is_over(self, was: _Decision) -> bool:
         day_limit, meal_limit = self._limits.get(was.record.account, (LIMIT_DEFAULT, LIMIT_DEFAULT))
@@ -421,21 +419,12 @@ class Replay:
     def _take_tombstone(self, record: Record) -> None:
         """Take back a payment that would have passed and was given up."""
         batch_no, terminal_seq = record.original_seq >> 32, record.original_seq & 0xFFFF_FFFF
-        shift = self._passed.pop((record.terminal, batch_no, terminal_seq), None)
-        if shift is not None:
-            shift.day, shift.meal = -shift.day, -shift.meal
-            self._shift(shift)
+        passed = self._passed.pop((record.terminal, batch_no, terminal_seq), None)
+        if passed is not None:
+            self._shift(passed.shift(-passed.amount))
 
     def _note(self, was: _Decision, kind: Kind) -> None:
-        category = self._merchants.get(was.record.merchant, 0)
-        for by, name in (
-            ("TOTAL", 0),
-            ("DAY", was.money.day_key),
-            ("MEAL", was.money.meal_key & _MEAL_NUMBER),
-            ("CATEGORY", category),
-        ):
-            _add(self.counts[by, name, kind], was.amount)
-        _add(self.by_account[was.record.account, kind], was.amount)
+        self._count(was, kind, 1)
         if len(self.examples) < EXAMPLES_MAX:
             day_then, meal_then = self._used_then(was)
             self.examples.append(
@@ -451,7 +440,25 @@ class Replay:
                 )
             )
 
+    def _renote(self, was: _Decision) -> None:
+        """Say of a payment that passed at once that it did pass in the end, with the password."""
+        self._count(was, Kind.PASSED, -1)
+        self._count(was, Kind.NOT_ASKED, 1)
+        for index, example in enumerate(self.examples):
+            if example.seq == was.record.seq:
+                self.examples[index] = replace(example, kind=Kind.NOT_ASKED)
 
-def _add(count: Count, amount: int) -> None:
-    count.count += 1
-    count.amount += amount
+    def _count(self, was: _Decision, kind: Kind, times: int) -> None:
+        category = self._merchants.get(was.record.merchant, 0)
+        counts = [
+            self.counts[by, name, kind]
+            for by, name in (
+                ("TOTAL", 0),
+                ("DAY", was.money.day_key),
+                ("MEAL", was.money.meal_key & _MEAL_NUMBER),
+                ("CATEGORY", category),
+            )
+        ]
+        for count in (*counts, self.by_account[was.record.account, kind]):
+            count.count += times
+            count.amount += times * was.amount

@@ -311,4 +311,8 @@ class Engine:
     def next_rows(self) -> dict[str, int]:
         """Next free row number per table: account, medium, merchant, terminal."""
     def state_dump(self, table: int) -> bytes:
-        """Rows of a table as they stand, packed (tests and verification)."""
+        """Rows of a table as they stand, packed (tests and verification).
+
+        Table 9 is the rules and the meals in force, 56 bytes each, and the flags of the 16
+        categories, one byte each.
+        """

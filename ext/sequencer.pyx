@@ -2,6 +2,8 @@
 
 One block: take what has arrived, decide each command in RAM, append all records at once, let the
 answers go. Batching needs no tuning: what arrives while a block is committed makes the next one.
+
+**Source:** regulation 七.1: answers go when their block is durable, not before.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t

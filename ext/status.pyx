@@ -11,10 +11,11 @@ from libc.string cimport memcpy, memset
 from ext.atomics cimport bell_ring, fence, load32, load64, sleep_ns, store32
 from ext.journal cimport cc_space, journal_space, journal_words
 from ext.records cimport (
-    CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_LEDGER,
-    CC_TABLE_MEDIUM, CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_SCHEDULED, CC_TABLE_TERMINAL,
-    CC_TABLE_UNDO, CC_TERMINAL_SEQ_MAX, CC_W_SYSTEM_LAST, cc_account, cc_account_cold, cc_hold,
-    cc_key, cc_ledger, cc_medium, cc_merchant, cc_request, cc_scheduled, cc_terminal, cc_undo,
+    CC_CATEGORIES, CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_LEDGER,
+    CC_TABLE_MEDIUM, CC_TABLE_MERCHANT, CC_TABLE_REQUEST, CC_TABLE_RULES, CC_TABLE_SCHEDULED,
+    CC_TABLE_TERMINAL, CC_TABLE_UNDO, CC_TERMINAL_SEQ_MAX, CC_W_SYSTEM_LAST, cc_account,
+    cc_account_cold, cc_hold, cc_key, cc_ledger, cc_meals_body, cc_medium, cc_merchant, cc_request,
+    cc_rules_body, cc_scheduled, cc_terminal, cc_undo,
 )
 from ext.ring cimport ring_depth
 from ext.rows cimport ledger_sum as sum_of_rows
@@ -202,6 +203,12 @@ cdef bytes dump(const cc_tables *t, uint32_t table):
         return rows_dump(t.scheduled, sizeof(cc_scheduled), t.schedules, True)
     if table == CC_TABLE_KEYS:
         return keys_dump(t)
+    if table == CC_TABLE_RULES:
+        return (
+            (<const char *>&t.rules)[:sizeof(cc_rules_body)]
+            + (<const char *>&t.meals)[:sizeof(cc_meals_body)]
+            + (<const char *>t.category)[:CC_CATEGORIES]
+        )
     raise ValueError(f"table {table} has no rows to dump")
 
 

@@ -35,6 +35,7 @@ from server.doors import add_papers
 from server.files import SealedFiles
 from server.first_admin import entering_first_admin
 from server.identity import NOBODY
+from server.integrity import Integrity
 from server.interceptors.errors import ErrorsGuard
 from server.interceptors.identity import IdentityGuard, permissions_of
 from server.interceptors.limits import LimitsGuard, TokenBuckets
@@ -51,6 +52,7 @@ from server.services.ops import OpsService
 from server.services.terminal import TerminalService
 from server.sessions import Sessions
 from server.staff_secrets import StaffSecrets
+from server.trust import Trust
 from server.watch import Watch
 
 if TYPE_CHECKING:
@@ -169,7 +171,8 @@ class Server:
         )
         lane.start()
         stack.push_async_callback(lane.stop)
-        ops = OpsService(engine, projector, lane=lane)
+        trust = Trust()
+        ops = OpsService(engine, projector, lane=lane, trust=trust)
         rates = TokenBuckets(settings.limits.terminal_rate, settings.limits.terminal_burst)
         terminal = TerminalService(
             engine,
@@ -192,10 +195,13 @@ class Server:
         watch = Watch(engine)
         watch.start()
         stack.push_async_callback(watch.stop)
+        integrity = Integrity(engine, projector, trust, settings.integrity)
+        integrity.start()
+        stack.push_async_callback(integrity.stop)
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane))
         sessions = Sessions(clock)
-        grpc_server = self._make_grpc(metrics, rates, sessions)
+        grpc_server = self._make_grpc(metrics, rates, sessions, trust)
         grpc_server.add_generic_rpc_handlers((terminal.handler(),))
         ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, grpc_server)
         add_papers(
@@ -223,7 +229,11 @@ class Server:
         )
 
     def _make_grpc(
-        self, metrics: CollectorRegistry, rates: TokenBuckets, sessions: Sessions
+        self,
+        metrics: CollectorRegistry,
+        rates: TokenBuckets,
+        sessions: Sessions,
+        trust: Trust,
     ) -> grpc.aio.Server:
         settings = self._settings
         limits = settings.limits
@@ -240,6 +250,7 @@ class Server:
                 photo_message_bytes=limits.photo_message_bytes,
                 calls_max=settings.server.calls_max,
                 rates=rates,
+                trust=trust,
             ),
         )
         return grpc.aio.server(

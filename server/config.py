@@ -239,6 +239,17 @@ class LogSettings(_Section):
     format: Literal["console", "json"] = _setting("console", "Form of a line.")
 
 
+class IntegritySettings(_Section):
+    """The check of rules and journal beside everything else."""
+
+    rules_seconds: float = _setting(
+        60.0, "How often the rules are compared with the journal.", unit="s", gt=0, le=3_600
+    )
+    journal_seconds: float = _setting(
+        86_400.0, "How often the whole journal is walked again.", unit="s", gt=0, le=31_536_000
+    )
+
+
 class Settings(BaseSettings):
     """All settings of one server."""
 
@@ -253,6 +264,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     office: OfficeSettings = OfficeSettings()
     staff: StaffSettings = StaffSettings()
+    integrity: IntegritySettings = IntegritySettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -26,6 +26,7 @@ from server.services.parameters import ParameterService
 from server.services.password_acts import PasswordActs
 from server.services.sign_in import StaffDoor
 from server.services.staff import StaffService
+from server.services.terminal_pin import TerminalPins
 from server.services.what_if import WhatIf
 from server.staff_secrets import StaffSecrets
 from server.workers import Workers
@@ -68,6 +69,7 @@ def add_papers(
     account_service_pb2_grpc.add_AccountServiceServicer_to_server(
         AccountService(office, password_acts), grpc_server
     )
+    grpc_server.add_generic_rpc_handlers((TerminalPins(office, password_acts).handler(),))
     holder_door = HolderDoor(office, passwords, sessions, refusal_ms=settings.staff.refusal_ms)
     holder_service_pb2_grpc.add_HolderServiceServicer_to_server(
         HolderService(office, holder_door, password_acts, sessions), grpc_server

@@ -103,6 +103,7 @@ class Projector:
         self._committed_at = time.monotonic()
         self._first_seq: int = journal.head()["acknowledged_seq"]
         self._thread = threading.Thread(target=self._run, name="projector", daemon=True)
+        self._discard = ""
         self.applied_seq = 0
         self.error = ""
 
@@ -115,6 +116,16 @@ class Projector:
         self._stopping = True
         self._wake.set()
         self._thread.join()
+
+    def discard(self, reason: str) -> None:
+        """Throw the registry away and make it anew from the journal; reads wait for it.
+
+        Args:
+            reason: what is wrong with it, for the log.
+        """
+        self._first_seq = self._journal.head()["acknowledged_seq"]
+        self._discard = reason
+        self._wake.set()
 
     async def look(self, function: Callable[[Registry], _Result], *, after_seq: int = 0) -> _Result:
         """Run a quick function on the registry once it stands at ``after_seq`` or later.
@@ -196,6 +207,8 @@ class Projector:
     def _turn(self) -> bool:
         """Do one round; tell whether the registry moved."""
         with self._lock:
+            if self._discard:
+                self._close()
             opened = self._opened or self._open()
             head = self._journal.head()["acknowledged_seq"]
             moved = head > self.applied_seq and self._apply(
@@ -261,9 +274,10 @@ class Projector:
 
     def _open_or_discard(self) -> Registry:
         """Open the registry; one that is damaged or not of this journal is made anew."""
+        reason, self._discard = self._discard, ""
         try:
             registry = Registry(self._path)
-            reason = self._difference(registry.position())
+            reason = reason or self._difference(registry.position())
             if not reason:
                 return registry
             registry.close()

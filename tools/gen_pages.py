@@ -25,6 +25,7 @@ from server.interceptors.metrics import MetricsGuard  # noqa: E402
 from server.metrics import DECLINES, HISTOGRAMS, METRICS, Kind  # noqa: E402
 from tools.card_pages import card_states_page  # noqa: E402
 from tools.markdown import BANNER, table  # noqa: E402
+from tools.parameter_pages import parameters_page  # noqa: E402
 from tools.permission_page import permissions_page  # noqa: E402
 from tools.regulation_page import regulation_page  # noqa: E402
 
@@ -270,6 +271,7 @@ SOURCES: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "reference/configuration.md": configuration_page,
     "reference/commands.md": commands_page,
     "reference/card-states.md": card_states_page,
+    "reference/parameters.md": parameters_page,
     "reference/permissions.md": permissions_page,
     "regulation.md": regulation_page,
 }

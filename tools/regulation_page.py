@@ -24,7 +24,7 @@ article, with its parameters and refusals. `tests/docs/test_regulation.py` fails
 system answers for has no code or no test, and when code or tests name a clause that is not here.
 """
 CHOICES: Final = """\
-The text leaves these open. The choice taken is the first value of the parameters named; without a
+The text leaves these open. The choice taken is the default of the parameter named; without a
 parameter it is part of the rule.
 """
 _CHAPTERS: Final = {

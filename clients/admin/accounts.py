@@ -51,7 +51,8 @@ def choice(enum: Any, word: str, option: str) -> int:
         raise typer.BadParameter(f"{option}: {error}") from error
 
 
-def _medium(uid: str) -> terminal_pb.Medium:
+def card_medium(uid: str) -> terminal_pb.Medium:
+    """Read a card's UID as given."""
     try:
         return card(uid)
     except ValueError as error:
@@ -92,7 +93,7 @@ def open_account(
         name=name,
         class_name=group,
         id_number=id_number,
-        medium=_medium(uid) if uid else None,
+        medium=card_medium(uid) if uid else None,
     )
     with Services(address) as services:
         response = services.act(services.accounts.OpenAccount, request)
@@ -187,7 +188,7 @@ def unbind(
 ) -> None:
     """Take a card that was given back off its account, to encode it anew."""
     with Services(address) as services:
-        request = pb.UnbindMediumRequest(medium=_medium(uid))
+        request = pb.UnbindMediumRequest(medium=card_medium(uid))
         response = services.act(services.accounts.UnbindMedium, request)
     finish(response, output, tr(f"已解绑 {uid}", f"Unbound {uid}"))
 

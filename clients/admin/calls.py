@@ -12,8 +12,10 @@ import typer
 from google.protobuf.message import Message
 
 from campuscard.v1 import (
+    access_service_pb2_grpc,
     account_service_pb2_grpc,
     card_office_service_pb2_grpc,
+    holder_service_pb2_grpc,
     merchant_service_pb2_grpc,
     ops_service_pb2_grpc,
     parameter_service_pb2_grpc,
@@ -52,7 +54,9 @@ class Services:
         self._channel = signed_channel(
             address, options=[("grpc.max_receive_message_length", _RECEIVE_MAX)]
         )
+        self.access = access_service_pb2_grpc.AccessServiceStub(self._channel)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
+        self.holders = holder_service_pb2_grpc.HolderServiceStub(self._channel)
         self.merchants = merchant_service_pb2_grpc.MerchantServiceStub(self._channel)
         self.office = card_office_service_pb2_grpc.CardOfficeServiceStub(self._channel)
         self.ops = ops_service_pb2_grpc.OpsServiceStub(self._channel)

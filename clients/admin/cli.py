@@ -8,9 +8,11 @@ from typing import Annotated, Final
 import typer
 
 from clients.admin import (
+    access,
     accounts,
     crash,
     demo,
+    holder,
     local,
     merchants,
     office_cards,
@@ -19,9 +21,11 @@ from clients.admin import (
     office_roster,
     offline,
     operations,
+    parameters,
     payments,
     staff,
     terminals,
+    what_if,
 )
 from clients.admin.console import Exit, Failure, print_json, show_failure, tr
 
@@ -194,6 +198,43 @@ app.add_typer(
     ),
 )
 app.add_typer(terminals.app, name="terminal")
+parameters.app.command(
+    "what-if",
+    help=tr("试算: 换一个值, 过去会怎样。", "What past days would have been under other values."),
+    epilog=examples(
+        "campuscard param what-if day_limit_fen=15000 --from 2024-03-01 --to 2024-03-31"
+    ),
+)(what_if.what_if)
+app.add_typer(
+    parameters.app,
+    name="param",
+    epilog=examples(
+        "campuscard param list",
+        "campuscard param propose day_limit_fen 15000 --from 2030-01-01 --reason 院务会",
+        "campuscard param proposals",
+        "campuscard param approve 1234",
+        "campuscard param history day_limit_fen",
+    ),
+)
+app.add_typer(
+    access.app,
+    name="access",
+    epilog=examples(
+        "campuscard access zones",
+        "campuscard access check GATE-1 --card 0476EF2DBF7AC0",
+        "campuscard access passes --zone D1 --refused",
+    ),
+)
+app.add_typer(
+    holder.app,
+    name="holder",
+    epilog=examples(
+        "campuscard holder sign-in 202371010101",
+        "campuscard holder show",
+        "campuscard holder lose --account 202371010101",
+        "campuscard holder limits --day 50",
+    ),
+)
 app.add_typer(
     staff.app,
     name="staff",

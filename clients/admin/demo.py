@@ -165,6 +165,8 @@ def places(directory: Path, server: ServerProcess, metrics: str) -> list[str]:
     tries = (
         f"pay --account {ACCOUNT} --amount 12.50 --send-twice",
         f"history {ACCOUNT} --limit 5",
+        f"office cards --account {ACCOUNT}",
+        "staff acts --limit 5",
         "status",
     )
     return [

@@ -39,6 +39,7 @@ def status(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Outp
             tr("规则版本", "Rule version"): str(head.rule_version),
             tr("检查点", "Checkpoint"): str(head.checkpoint_seq),
             tr("登记库", "Registry"): state.registry_error or str(head.registry_seq),
+            tr("完整性", "Integrity"): state.integrity_error or tr("正常", "sound"),
             tr("队列", "Queue"): f"{state.queue_depth} + {state.office_queue_depth}",
             tr("自启动: 区块 / 记录 / 重发", "Since start: blocks / records / replays"): (
                 f"{state.blocks_count} / {state.records_count} / {state.replays_count}"

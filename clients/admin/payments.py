@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -352,6 +353,11 @@ def history(
     if output is Output.JSON:
         print_json([plain(record) for record in records])
         return
+    print_history(records)
+
+
+def print_history(records: Sequence[accounts_pb.AccountTransaction]) -> None:
+    """Show records of an account's history as a table."""
     columns = tr(
         "流水号 时间 类型 结果 金额 余额 商户", "seq time type outcome amount balance merchant"
     ).split()

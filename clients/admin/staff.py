@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import segno
@@ -64,7 +65,7 @@ def sign_in(
     """Sign in and keep the session."""
     request = pb.StaffServiceSignInRequest(
         name=name,
-        password=_secret(
+        password=secret(
             PASSWORD_VARIABLE, tr("密码或一次性口令: ", "Password or one-time secret: ")
         ),
         code=code or _asked(tr("动态码 (首次登录留空): ", "Code (empty the first time): ")),
@@ -144,7 +145,7 @@ def change_password(
 ) -> None:
     """Change the own password; all sessions end."""
     request = pb.ChangePasswordRequest(
-        old_password=_secret(PASSWORD_VARIABLE, tr("现密码: ", "Present password: ")),
+        old_password=secret(PASSWORD_VARIABLE, tr("现密码: ", "Present password: ")),
         new_password=_new_password(),
     )
     with Services(address) as services:
@@ -158,7 +159,7 @@ def enrol_totp(
     address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT
 ) -> None:
     """Enrol a new authenticator; all other sessions end."""
-    password = _secret(PASSWORD_VARIABLE, tr("密码: ", "Password: "))
+    password = secret(PASSWORD_VARIABLE, tr("密码: ", "Password: "))
     with Services(address) as services:
         me = services.call(services.staff.WhoAmI, pb.WhoAmIRequest())
         offered = services.call(services.staff.EnrolTotp, pb.EnrolTotpRequest(password=password))
@@ -391,6 +392,11 @@ def acts(
     if output is Output.JSON:
         print_json([plain(act) for act in found])
         return
+    print_acts(found)
+
+
+def print_acts(found: Sequence[pb.ActEntry]) -> None:
+    """Show acts as a table."""
     rows = [
         [
             str(act.seq),
@@ -439,7 +445,7 @@ def _state(member: pb.StaffMember) -> str:
     return tr("启用", "active") if member.enrolled else tr("待首次登录", "not enrolled")
 
 
-def _secret(variable: str, prompt: str) -> str:
+def secret(variable: str, prompt: str) -> str:
     """Take a secret from the environment, or ask without showing it."""
     given = os.environ.get(variable, "")
     if given:
@@ -455,7 +461,7 @@ def _secret(variable: str, prompt: str) -> str:
 
 def _new_password() -> str:
     """Ask for a new password twice."""
-    first = _secret(NEW_PASSWORD_VARIABLE, tr("新密码: ", "New password: "))
+    first = secret(NEW_PASSWORD_VARIABLE, tr("新密码: ", "New password: "))
     if os.environ.get(NEW_PASSWORD_VARIABLE):
         return first
     if getpass.getpass(tr("再输一次: ", "Again: ")) != first:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from campuscard.v1 import terminal_service_pb2 as pb
+from clients.admin.accounts import card_medium, finish
 from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services
 from clients.admin.console import (
     Exit,
@@ -26,8 +27,10 @@ from clients.admin.console import (
     screen,
     tr,
 )
+from clients.admin.holder import NEW_PIN_VARIABLE, PIN_VARIABLE, new_password
 from clients.admin.payments import open_store
 from clients.admin.plain import plain
+from clients.admin.staff import secret
 from clients.campus import FileFormatError
 from clients.session import TokenSource, connect_signed
 from clients.terminal import Receipt, SqliteStore, connect
@@ -88,6 +91,30 @@ def sign_in(
         f"{terminal_id} 签到, 批次 {response.batch_no}", f"{terminal_id}: batch {response.batch_no}"
     )
     _decided(response.decision, text, response, output)
+
+
+@app.command(
+    "change-pin",
+    help=tr("在终端上改交易密码。", "Change a transaction password at a terminal."),
+)
+def change_pin(
+    terminal_id: TerminalArgument,
+    uid: Annotated[
+        str, typer.Option("--card", "-c", help=tr("卡片 UID, 十六进制。", "Card UID, hexadecimal."))
+    ],
+    address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Change the transaction password, the card presented; passwords are asked for."""
+    request = pb.ChangePinRequest(
+        terminal_id=terminal_id,
+        medium=card_medium(uid),
+        old_pin=secret(PIN_VARIABLE, tr("原交易密码: ", "Present transaction password: ")),
+    )
+    request.new_pin, request.confirm_pin = new_password(NEW_PIN_VARIABLE)
+    with Services(address) as services:
+        response = services.act(services.terminals.ChangePin, request)
+    finish(response, output, tr("交易密码已改", "Transaction password changed"))
 
 
 @app.command("sign-off", help=tr("签退, 关闭批次。", "Sign off: closes the batch."))

@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from server.interceptors.wrapping import Context, Decoder
+    from server.trust import Trust
 
 TERMINAL_SERVICE: Final = "/campuscard.v1.TerminalService/"
 BATCH_METHOD: Final = TERMINAL_SERVICE + "AuthorizeBatch"
 PHOTO_METHOD: Final = "/campuscard.v1.CardOfficeService/UploadPhoto"
 PAPER_METHOD: Final = "/campuscard.v1.CardOfficeService/AttachDocument"
 STREAM_METHOD: Final = TERMINAL_SERVICE + "AuthorizeStream"
+OF_TERMINALS: Final = (
+    TERMINAL_SERVICE,
+    "/campuscard.v1.AccessService/CheckAccess",
+    "/campuscard.v1.AccessService/PresentCarrier",
+)
+"""Calls that count against a terminal's rate."""
 BUCKETS_MAX: Final = 16_384
 """Names remembered at once; above it the full buckets are forgotten."""
 _UNCOUNTED: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
@@ -94,6 +101,7 @@ class LimitsGuard:
         photo_message_bytes: size of an UploadPhoto or AttachDocument request.
         calls_max: calls under way at once, health and reflection aside.
         rates: of the terminals.
+        trust: nothing is let in once it is lost.
     """
 
     def __init__(
@@ -104,6 +112,7 @@ class LimitsGuard:
         photo_message_bytes: int,
         calls_max: int,
         rates: TokenBuckets,
+        trust: Trust,
     ) -> None:
         self._message_bytes = message_bytes
         self._larger = {
@@ -113,6 +122,7 @@ class LimitsGuard:
         }
         self._calls_max = calls_max
         self._rates = rates
+        self._trust = trust
         self.calls = 0
 
     def around(self, method: str, context: Context) -> AbstractAsyncContextManager[Any]:
@@ -124,12 +134,13 @@ class LimitsGuard:
         """Measure, count against the terminal's rate, decode.
 
         Raises:
-            Refusal: MESSAGE_TOO_LARGE, RATE_LIMITED, REQUEST_MALFORMED.
+            Refusal: INTEGRITY_BROKEN, MESSAGE_TOO_LARGE, RATE_LIMITED, REQUEST_MALFORMED.
         """
+        self._trust.check(method)
         allowed = self._larger.get(method, self._message_bytes)
         if len(message) > allowed:
             raise Refusal("MESSAGE_TOO_LARGE", allowedBytes=allowed)
-        if method.startswith(TERMINAL_SERVICE) and method != STREAM_METHOD:
+        if method.startswith(OF_TERMINALS) and method != STREAM_METHOD:
             wait_ms = self._rates.take(terminal_of(method, message))
             if wait_ms:
                 raise Refusal("RATE_LIMITED", retry_after_ms=wait_ms)

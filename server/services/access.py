@@ -19,7 +19,7 @@ from core.rows import ServiceStatus
 from server.identity import acting, caller
 from server.registers import passes
 from server.registers.parameters import values_at
-from server.services import fields, qr
+from server.services import fields
 from server.services.access_faces import FaceMethods
 from server.services.access_zones import ZoneMethods
 from server.services.carriers import Carriers, resolve
@@ -114,13 +114,6 @@ class AccessService(ZoneMethods, FaceMethods, pb_grpc.AccessServiceServicer):
             act=act_message(given),
             medium=Medium(type=MediumType.ValueType(medium.type), token=medium.token),
         )
-
-    async def IssueQr(self, request: pb.IssueQrRequest, context: Context) -> pb.IssueQrResponse:
-        """Make a dynamic QR for the caller's own phone; see the proto."""
-        del request, context
-        account = caller().account_number
-        issued = await qr.issue(self._office, account, key=self._carriers.code_key)
-        return pb.IssueQrResponse(qr=issued.text, until_time_us=issued.until_us)
 
     async def ListPasses(
         self, request: pb.ListPassesRequest, context: Context

@@ -11,6 +11,7 @@ from core.faces import TOKEN_BYTES, token_hash
 from core.refusals import invalid
 from server.registers import passes
 from server.services import fields
+from server.services.qr import signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -61,8 +62,8 @@ class Carriers:
     """
 
     def __init__(self, keys: HolderKeys) -> None:
-        self.code_key = keys.derive("dynamic-qr")
-        self.face_key = keys.derive("face-tokens")
+        self._code_key = signing_key(keys)
+        self._face_key = keys.derive("face-tokens")
 
     def read(self, carrier: pb.Carrier) -> Presented:
         """Read what a reader sent.
@@ -79,7 +80,7 @@ class Carriers:
         if which == "qr":
             if not 1 <= len(carrier.qr) <= qr.TEXT_MAX:
                 raise invalid("carrier.qr", f"1 to {qr.TEXT_MAX} characters")
-            code = qr.read(carrier.qr, self.code_key)
+            code = qr.read(carrier.qr, self._code_key)
             return Presented(type=MediumType.MOBILE_QR, code=code)
         if which == "face_token":
             return Presented(type=MediumType.FACE, token=self.face_hash(carrier.face_token))
@@ -94,7 +95,7 @@ class Carriers:
         least, largest = TOKEN_BYTES
         if not least <= len(token) <= largest:
             raise invalid("face_token", f"{least} to {largest} bytes")
-        return token_hash(self.face_key, token)
+        return token_hash(self._face_key, token)
 
 
 def resolve(

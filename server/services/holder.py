@@ -21,7 +21,7 @@ from server.registers import acts as acts_register
 from server.registers import passwords as register
 from server.registers.cards import CardFilter, list_cards
 from server.registry import MEDIA_MAX
-from server.services import card_acts, fields
+from server.services import card_acts, fields, qr
 from server.services.account import wanted_limit
 from server.services.account_messages import account_message, medium_message, wallets_message
 from server.services.card_messages import card_message
@@ -178,6 +178,7 @@ class HolderService(pb_grpc.HolderServiceServicer):
     ) -> pb.ChangeQueryPasswordResponse:
         """Change the query password; see the proto."""
         del context
+        rules.check_query_form(request.new_password)
         rules.check_repeated(request.new_password, request.confirm_password)
         async with self._door.proven_again(caller().account_number, request.old_password) as state:
             response = await self._passwords.change_query(
@@ -251,6 +252,12 @@ class HolderService(pb_grpc.HolderServiceServicer):
             acts=[act_message(act, account.account_no) for act in found[:size]],
             next_page_token=token,
         )
+
+    async def IssueQr(self, request: pb.IssueQrRequest, context: Context) -> pb.IssueQrResponse:
+        """Make a dynamic QR for the holder's phone; see the proto."""
+        del request, context
+        issued = await qr.issue(self._office, caller().account_number)
+        return pb.IssueQrResponse(qr=issued.text, until_time_us=issued.until_us)
 
     # ---- what they share ----
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SECRET_FIELDS: Final = frozenset(
     {
-        *("request_id", "pin", "old_pin", "new_pin", "id_number"),
+        *("request_id", "pin", "old_pin", "new_pin", "confirm_pin", "id_number"),
         *("password", "old_password", "new_password", "confirm_password", "code"),
         *("query_password", "transaction_password"),
     }

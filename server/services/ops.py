@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from campuscard.v1 import ops_service_pb2 as pb
 from campuscard.v1 import ops_service_pb2_grpc as pb_grpc
 from core.blocks import Block, BlockError
+from core.documents import DocumentError
 from core.refusals import Refusal, invalid
+from core.rule_ledger import RuleLedger
+from server.chain_walk import ChainWalk
+from server.integrity import registry_rules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from ext.engine import Engine
     from server.office_lane import OfficeLane
     from server.projector import Projector
+    from server.trust import Trust
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -39,12 +44,16 @@ class OpsService(pb_grpc.OpsServiceServicer):
         engine: started.
         projector: started.
         lane: started.
+        trust: lost when verification fails.
     """
 
-    def __init__(self, engine: Engine, projector: Projector, *, lane: OfficeLane) -> None:
+    def __init__(
+        self, engine: Engine, projector: Projector, *, lane: OfficeLane, trust: Trust
+    ) -> None:
         self._engine = engine
         self._projector = projector
         self._lane = lane
+        self._trust = trust
         self._started = time.monotonic()
         self._stopping = False
 
@@ -89,6 +98,7 @@ class OpsService(pb_grpc.OpsServiceServicer):
             ledger_sum_fen=stats["ledger_sum"],
             registry_seq=self._projector.applied_seq,
             registry_error=self._projector.error,
+            integrity_error=self._trust.broken,
             test=self._engine.head()["test"],
         )
 
@@ -126,7 +136,7 @@ class OpsService(pb_grpc.OpsServiceServicer):
         """Walk the journal; see the proto."""
         del request, context
         head = self._engine.head()
-        walk = ChainWalk()
+        walk, rules = ChainWalk(), RuleLedger()
         while walk.seq < head["acknowledged_seq"]:
             if self._stopping:
                 raise Refusal("SHUTTING_DOWN", retry_after_ms=1_000)
@@ -134,15 +144,23 @@ class OpsService(pb_grpc.OpsServiceServicer):
                 self._engine.read_blocks, walk.seq + 1, 4 * MESSAGE_BYTES
             )
             try:
-                await asyncio.to_thread(walk.step, blocks)
-            except BlockError as error:
-                raise Refusal("VERIFY_FAILED", seq=error.seq, what=str(error)) from error
+                await asyncio.to_thread(_walk, blocks, walk, rules)
+            except (BlockError, DocumentError) as error:
+                seq = getattr(error, "seq", walk.seq)
+                self._trust.lose(f"journal: {error}", seq=seq)
+                raise Refusal("VERIFY_FAILED", seq=seq, what=str(error)) from error
             yield pb.VerifyResponse(
                 verified_seq=walk.seq, head_seq=head["acknowledged_seq"], blocks_count=walk.blocks
             )
         ledger_sum = self._engine.stats()["ledger_sum"]
         if ledger_sum:
+            self._trust.lose(f"ledger: the balances add up to {ledger_sum} fen")
             raise Refusal("VERIFY_FAILED", seq=walk.seq, what="ledger", ledgerSumFen=ledger_sum)
+        found = await self._projector.look(registry_rules, after_seq=walk.seq)
+        fault = found.fault(rules, seq=walk.seq)
+        if fault:
+            self._projector.discard(fault)
+            raise Refusal("VERIFY_FAILED", seq=walk.seq, what=f"registry: {fault}")
         yield pb.VerifyResponse(
             verified_seq=walk.seq,
             head_seq=head["acknowledged_seq"],
@@ -151,36 +169,11 @@ class OpsService(pb_grpc.OpsServiceServicer):
         )
 
 
-class ChainWalk:
-    """Follows the chain of hashes from seq 1."""
-
-    def __init__(self) -> None:
-        self.seq = 0
-        self.blocks = 0
-        self._chain = bytes(32)
-        self._time_us = 0
-        self._business_date = 0
-
-    def step(self, blocks: list[bytes]) -> None:
-        """Check the next blocks.
-
-        Raises:
-            BlockError: a gap, a broken chain, or time that runs backwards.
-        """
-        for raw in blocks:
-            block = Block(raw)
-            header = block.header
-            if header.first_seq != self.seq + 1:
-                raise BlockError("gap in the sequence", self.seq + 1)
-            if header.prev_hash != self._chain:
-                raise BlockError("the block before is another one", header.first_seq)
-            if block.computed_chain() != block.chain():
-                raise BlockError("the chain hash differs", header.first_seq)
-            if header.time_us < self._time_us or header.business_date < self._business_date:
-                raise BlockError("time runs backwards", header.first_seq)
-            self.seq, self._chain = header.last_seq, block.chain()
-            self._time_us, self._business_date = header.time_us, header.business_date
-            self.blocks += 1
+def _walk(blocks: list[bytes], walk: ChainWalk, rules: RuleLedger) -> None:
+    for raw in blocks:
+        block = Block(raw)
+        walk.take(block)
+        rules.take(block)
 
 
 def software_version() -> str:

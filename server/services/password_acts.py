@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from core import password_changes as rules
+from core.counter import check_hours
 from core.password_changes import PasswordKind
 from core.refusals import Refusal, missing
 from server.identity import holder_actor
 from server.interceptors.limits import TokenBuckets
 from server.registers import passwords as register
 from server.registers.parameters import values_at
-from server.services import fields
+from server.services import card_acts, fields
 from server.services.office import Response
 
 if TYPE_CHECKING:
@@ -59,7 +60,14 @@ class PasswordActs:
         self._sessions.close_all(holder_actor(number))
 
     async def change_transaction(
-        self, request: Any, account_no: str, *, old: str, new: str, response: type[Response]
+        self,
+        request: Any,
+        account_no: str,
+        *,
+        old: str,
+        new: str,
+        response: type[Response],
+        check: Callable[[Registry], None] = lambda _: None,
     ) -> Response:
         """Change the transaction password.
 
@@ -69,6 +77,7 @@ class PasswordActs:
             old: the present one, six digits.
             new: the wanted one, six digits.
             response: with fields ``act`` and ``weak_rule``.
+            check: what else must hold when it is decided.
 
         Raises:
             Refusal: why not.
@@ -78,6 +87,7 @@ class PasswordActs:
 
         async def decide(desk: Desk) -> Plan:
             nonlocal weak
+            await desk.read(check)
             account, known, values = await desk.read(self._reading(account_no, desk.now_us))
             weak = rules.judge_transaction(old, new, known, values)
             sealed = self._passwords.seal(
@@ -138,6 +148,7 @@ class PasswordActs:
 
         async def decide(desk: Desk) -> Plan:
             account, known, values = await desk.read(self._reading(account_no, desk.now_us))
+            await _check_hours(desk)
             initial = rules.initial_of(id_number, known, values)
             kind = PasswordKind.TRANSACTION
             sealed = self._passwords.seal(account.number, kind, known.hash_of(initial))
@@ -158,6 +169,7 @@ class PasswordActs:
             nonlocal number
             account, known, values = await desk.read(self._reading(account_no, desk.now_us))
             number = account.number
+            await _check_hours(desk)
             initial = rules.initial_of(id_number, known, values)
             sealed = self._passwords.seal(
                 number,
@@ -194,6 +206,12 @@ class PasswordActs:
         wait_ms = self._changes.take(account_no.encode("ascii"))
         if wait_ms:
             raise Refusal("RATE_LIMITED", retry_after_ms=wait_ms)
+
+
+async def _check_hours(desk: Desk) -> None:
+    """A reset is done in the counter's hours where the parameter ``counter_operations`` says so."""
+    moment = await desk.read(lambda r: card_acts.moment_at(r, desk.now_us))
+    check_hours("PASSWORD_RESET", moment)
 
 
 def _warned(response: Response, weak: str) -> Response:

@@ -14,6 +14,7 @@ from server.registers.parameters import values_at
 
 if TYPE_CHECKING:
     from core.facts import MediumFacts
+    from core.ports import HolderKeys
     from server.registry import Registry
     from server.services.office import Office
 
@@ -28,13 +29,17 @@ class IssuedCode:
     until_us: int
 
 
-async def issue(office: Office, account_number: int, *, key: bytes) -> IssuedCode:
+def signing_key(keys: HolderKeys) -> bytes:
+    """Return the key that codes are signed with."""
+    return keys.derive("dynamic-qr")
+
+
+async def issue(office: Office, account_number: int) -> IssuedCode:
     """Make a code for the newest phone of an account that works.
 
     Args:
-        office: the registry and the clock.
+        office: the registry, the keys and the clock.
         account_number: of the holder.
-        key: that codes are signed with.
 
     Raises:
         Refusal: PHONE_REQUIRED, CARD_LOST and its like, ACCOUNT_SUSPENDED, ACCOUNT_CLOSED.
@@ -60,4 +65,7 @@ async def issue(office: Office, account_number: int, *, key: bytes) -> IssuedCod
         life_s=min(seconds, qr.LIFE_MAX_S),
         nonce=secrets.token_bytes(qr.NONCE_BYTES),
     )
-    return IssuedCode(text=qr.write(code, key), until_us=(code.issued_s + code.life_s) * US_PER_S)
+    return IssuedCode(
+        text=qr.write(code, signing_key(office.keys)),
+        until_us=(code.issued_s + code.life_s) * US_PER_S,
+    )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-import os
-import threading
+import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from campuscard.v1 import parameter_service_pb2 as pb
@@ -18,6 +17,7 @@ from core.change_subjects import canonical
 from core.parameters import BY_KEY
 from core.refusals import Refusal, invalid, missing
 from core.what_if import Count, Kind, Replay, Scope, scope_of
+from server.idle import idle_thread
 from server.services import fields
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from server.registry import Registry
     from server.services.office import Office
 
-CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 256 << 10
 """Blocks read at once, bytes."""
 DAYS_MAX: Final = 92
 VALUES_MAX: Final = 8
@@ -36,7 +36,6 @@ ASSUMPTION: Final = (
     " and gave up would have paid if not asked, and a payment that newly passes is covered."
 )
 _EPOCH: Final = dt.date(1970, 1, 1)
-_LOWEST: Final = 19
 
 
 class WhatIf:
@@ -48,7 +47,7 @@ class WhatIf:
 
     def __init__(self, office: Office) -> None:
         self._office = office
-        self._pool = ThreadPoolExecutor(1, "what-if", initializer=_give_way)
+        self._pool = idle_thread("what-if")
         self._busy = False
 
     def close(self) -> None:
@@ -90,6 +89,7 @@ class WhatIf:
             if replay.over(block) or block.header.first_seq > head:
                 return head + 1
             replay.take(block)
+            time.sleep(0)  # what wants the interpreter gets it
             position = block.header.last_seq + 1
         return position
 
@@ -102,7 +102,11 @@ class WhatIf:
         response = _progress(replay, head, head)
         response.done = True
         response.assumption = ASSUMPTION
-        for (by, name, kind), count in sorted(replay.counts.items()):
+        counts = sorted(
+            ((key, count) for key, count in replay.counts.items() if count.count),
+            key=itemgetter(0),
+        )
+        for (by, name, kind), count in counts:
             response.counts.append(_count(by, _name(by, name), kind, count))
         for (class_name, kind), count in sorted(_by_class(replay, names).items()):
             response.counts.append(_count("CLASS", class_name, kind, count))
@@ -118,11 +122,6 @@ class WhatIf:
                 meal_used_then_fen=example.meal_used_then,
             )
         return response
-
-
-def _give_way() -> None:
-    """Let every other thread go first: on Linux a priority is of a thread."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
 
 
 def _values(request: pb.WhatIfRequest) -> dict[str, str]:
@@ -168,6 +167,8 @@ def _names(registry: Registry, numbers: list[int]) -> dict[int, tuple[str, str]]
 def _by_class(replay: Replay, names: dict[int, tuple[str, str]]) -> dict[tuple[str, Kind], Count]:
     found: dict[tuple[str, Kind], Count] = defaultdict(Count)
     for (account, kind), count in replay.by_account.items():
+        if not count.count:
+            continue
         total = found[names.get(account, ("", ""))[1], kind]
         total.count += count.count
         total.amount += count.amount

@@ -1,12 +1,14 @@
 """Scenario 8's gate: a loss report among payments and passages, one order for both."""
 
+import contextlib
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 
-from tests.acceptance.conftest import DEADLINE_S
+from tests.acceptance.conftest import DEADLINE_S, wait_until
 from tests.access import Gates
 
 READERS = 4
@@ -62,3 +64,35 @@ def test_a_lost_card_is_refused_at_till_and_gate_from_the_same_moment(scene):
     assert gates.check(readers[0], a.medium).reason == "CARD_LOST"
     listed = gates.passes(account_no=a.account_no, refused=True, page_size=1_000)
     assert len(listed) == len(refused) + 1
+
+
+@pytest.mark.parametrize("after", [1, 20, 90])
+def test_passages_answered_before_a_crash_are_answered_so_after_it(scene, after):
+    """Domain 7.1: nothing is answered before it is durable; a retry finds it."""
+    gates = Gates(scene.campus)
+    gates.zone("CAMPUS", "GATE-1", kind="GATE", passback="ENFORCE", passback_minutes=60)
+    gates.group("everybody", "CAMPUS", kinds=["STUDENT"])
+    requests = [gates.request("GATE-1", scene.a.medium, way) for way in ("IN", "OUT", "IN") * 40]
+    answered = {}
+
+    def enter(share):
+        with contextlib.suppress(grpc.RpcError):
+            for request in share:
+                answered[request.request_id] = gates.send(request)
+
+    with ThreadPoolExecutor(4) as pool:
+        entering = [pool.submit(enter, requests[n::4]) for n in range(4)]
+        wait_until(lambda: len(answered) >= after)
+        scene.campus.kill9()
+        for each in entering:
+            each.result()
+    scene.campus.restart()
+    for request in requests:
+        again = gates.send(request)
+        first = answered.get(request.request_id)
+        if first is not None:
+            assert again.act.replayed
+            first.act.replayed = True
+            assert again == first
+    listed = gates.passes(account_no=scene.a.account_no, page_size=1_000)
+    assert len(listed) == len(requests), "each was decided once"

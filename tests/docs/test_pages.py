@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     *("reference/card-states.md", "reference/commands.md", "reference/configuration.md"),
-    *("reference/errors.md", "reference/metrics.md", "reference/permissions.md"),
+    *("reference/errors.md", "reference/metrics.md", "reference/parameters.md"),
+    "reference/permissions.md",
     "regulation.md",
 )
 

@@ -8,11 +8,11 @@ import pytest
 from campuscard.v1 import access_service_pb2 as pb
 from campuscard.v1 import access_service_pb2_grpc as pb_grpc
 from campuscard.v1 import account_service_pb2 as accounts_pb
+from campuscard.v1 import holder_service_pb2, holder_service_pb2_grpc, roster_pb2
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
-from campuscard.v1 import roster_pb2
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from tests.access import FACE, Gates
-from tests.campus import CALL_S
+from tests.campus import CALL_S, Campus, refusal
 from tests.cards import refused, rfid, uid
 
 WEDNESDAY = "2024-03-13"
@@ -311,7 +311,8 @@ def test_who_may_do_what(campus, gates):
     mode = pb.EMERGENCY_MODE_LOCKED
     refused("FORBIDDEN", gates, "SetEmergency", auditor, zone_id="Z-ROLES", mode=mode, reason="x")
     gates("SetEmergency", supervisor, zone_id="Z-ROLES", mode=mode, reason="x")
-    refused("FORBIDDEN", gates.staff().IssueQr, pb.IssueQrRequest(), timeout=CALL_S)
+    own = holder_service_pb2_grpc.HolderServiceStub(campus.channel)
+    refused("FORBIDDEN", own.IssueQr, holder_service_pb2.IssueQrRequest(), timeout=CALL_S)
     nobody = pb_grpc.AccessServiceStub(campus.raw_channel)
     refused("SESSION_REQUIRED", nobody.ListZones, pb.ListZonesRequest(), timeout=CALL_S)
     refused("FORBIDDEN", gates.staff(auditor).CheckAccess, gates.request("ROLES-1", student.medium))
@@ -437,3 +438,19 @@ def answered(future):
         return future.result()
     except grpc.RpcError as error:
         raise AssertionError(error.details()) from error
+
+
+def test_a_gate_beyond_its_rate_is_told_when_to_come_back(tmp_path):
+    """Regulation 七.4: one gate that runs wild takes nothing from the others."""
+    settings = {"limits": {"terminal_rate": 1, "terminal_burst": 3}}
+    with Campus(tmp_path / "c", settings=settings) as campus:
+        gates = Gates(campus)
+        gates.zone("R1", "R1-1", "R1-2")
+        gates.group("r1", "R1", kinds=["STUDENT"])
+        medium = campus.open_account().medium
+        check = gates.terminal().CheckAccess
+        futures = [check.future(gates.request("R1-1", medium), timeout=CALL_S) for _ in range(20)]
+        faults = [fault for future in futures if (fault := future.exception()) is not None]
+        assert 10 <= len(faults) < 20
+        assert {refusal(fault)[0] for fault in faults} == {"RATE_LIMITED"}
+        assert gates.check("R1-2", medium).granted

@@ -10,7 +10,6 @@ import pytest
 from core import holders
 from core.holders import HolderKind, NewHolder
 from core.ids import make_request_id, parse_request_id
-from core.plans import EFFECTS_MAX
 from core.ports import Person
 from core.refusals import Refusal
 from ext import engine as ext_engine

@@ -7,6 +7,7 @@ import pytest
 from campuscard.v1 import access_service_pb2 as pb
 from campuscard.v1 import access_service_pb2_grpc as pb_grpc
 from campuscard.v1 import card_office_service_pb2 as cards_pb
+from campuscard.v1 import holder_service_pb2 as holder_pb
 from core import qr
 from tests.access import Gates
 from tests.campus import CALL_S
@@ -34,14 +35,25 @@ def reason(response):
     return response.reason
 
 
-def issue(campus, holder):
-    """Sign the holder in and let the phone ask for a code."""
+def at_the_phone(campus, holder):
     reset_query(campus, holder.account_no, ID_NUMBER)
     own = SelfService(campus, holder.account_no)
     own.sign_in(ID_TAIL)
+    return own
+
+
+def signed_in(campus, holder):
+    """Sign the holder in; returns what calls AccessService in their name."""
+    own = at_the_phone(campus, holder)
     stub = pb_grpc.AccessServiceStub(campus.raw_channel)
     metadata = [("authorization", f"Bearer {own.token}")]
-    return lambda: stub.IssueQr(pb.IssueQrRequest(), timeout=CALL_S, metadata=metadata)
+    return lambda method, request: getattr(stub, method)(request, timeout=CALL_S, metadata=metadata)
+
+
+def issue(campus, holder):
+    """Sign the holder in and let the phone ask for a code."""
+    own = at_the_phone(campus, holder)
+    return lambda: own.call("IssueQr", holder_pb.IssueQrRequest())
 
 
 @pytest.mark.clause("四.1a")
@@ -189,3 +201,21 @@ def test_what_was_used_stays_used(own_campus):
     campus.restart()
     assert reason(gates.check("HALL-0", used)) == "QR_USED"
     assert gates.check("HALL-0", fresh).granted, "the key outlives the process"
+
+
+def test_holders_give_up_their_own_face_and_no_other(campus, gates, holder):
+    other = campus.open_account()
+    gates.enrol(holder, b"face-of-the-first")
+    gates.enrol(other, b"face-of-the-second")
+    call = signed_in(campus, holder)
+
+    def withdraw(**whose):
+        request = pb.WithdrawFaceRequest(request_id=campus.request_id(), **whose)
+        return call("WithdrawFace", request)
+
+    refused("FORBIDDEN", withdraw, account_no=other.account_no)
+    refused("FORBIDDEN", call, "ListZones", pb.ListZonesRequest())
+    withdraw()
+    refused("NOT_FOUND", withdraw, account_no=holder.account_no)
+    assert reason(gates.check("HALL-0", b"face-of-the-first")) == "CARD_UNKNOWN"
+    assert gates.check("HALL-0", b"face-of-the-second").granted

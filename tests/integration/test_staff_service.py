@@ -203,6 +203,7 @@ def test_a_code_is_good_once_and_none_before_it(campus):
     member.sign_in()
 
 
+@pytest.mark.clause("七.3")
 def test_five_wrong_tries_lock_and_a_restart_gives_no_more(own_campus):
     own_campus.start()
     member = own_campus.member("locked", "AUDITOR")
@@ -334,6 +335,7 @@ def test_a_stream_under_way_ends_with_its_session(campus):
 # ---- roles ----
 
 
+@pytest.mark.clause("六.3a")
 def test_nobody_decides_about_their_own_roles(campus):
     grant = pb.RoleGrant(role="AUDITOR")
     for method, fields in (
@@ -393,6 +395,7 @@ def test_an_answer_given_again_has_no_secret(campus):
 
 
 @pytest.mark.parametrize("method", ["CreateStaff", "GrantRole", "DisableStaff", "ResetStaff"])
+@pytest.mark.clause("八.3")
 def test_acts_about_staff_say_why(campus, method):
     request = getattr(pb, f"{method}Request")(request_id=campus.request_id(), name="staff")
     if method == "GrantRole":
@@ -404,6 +407,7 @@ def test_acts_about_staff_say_why(campus, method):
 # ---- the journal ----
 
 
+@pytest.mark.clause("七.5", "八.3")
 def test_the_trail_and_a_rebuilt_registry_say_the_same(own_campus):
     """Source: regulation 六.3: no act without who, as what, by which way and why."""
     own_campus.start()

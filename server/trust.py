@@ -1,0 +1,48 @@
+"""Whether the journal and the rules can be relied on: once broken, nothing is decided any more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from core.refusals import Refusal
+
+OPEN_ALWAYS: Final = (
+    "/campuscard.v1.OpsService/",
+    "/campuscard.v1.StaffService/",
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.",
+)
+"""What an operator needs to find out."""
+
+_log = structlog.get_logger("campuscard.integrity")
+
+
+class Trust:
+    """One for the whole server; it is lost for good: only a restart begins anew.
+
+    Attributes:
+        broken: what was found, empty while nothing was.
+    """
+
+    def __init__(self) -> None:
+        self.broken = ""
+
+    def lose(self, what: str, *, seq: int = 0) -> None:
+        """Say what was found, once, and let nothing be decided from now on."""
+        if not self.broken:
+            self.broken = what
+            _log.critical("integrity_broken", what=what, seq=seq, authorizations="stopped")
+
+    def check(self, method: str) -> None:
+        """Refuse a call when trust is lost.
+
+        Args:
+            method: full name, ``/package.Service/Method``.
+
+        Raises:
+            Refusal: INTEGRITY_BROKEN.
+        """
+        if self.broken and not method.startswith(OPEN_ALWAYS):
+            raise Refusal("INTEGRITY_BROKEN", retry_after_ms=10_000)
