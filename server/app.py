@@ -34,6 +34,7 @@ from server.config import split_address
 from server.doors import add_papers
 from server.files import SealedFiles
 from server.first_admin import entering_first_admin
+from server.front import FrontDoor, Handlers
 from server.identity import NOBODY
 from server.integrity import Integrity
 from server.interceptors.errors import ErrorsGuard
@@ -135,6 +136,7 @@ class Server:
         self._running = contextlib.AsyncExitStack()
         self._health = health.aio.HealthServicer()
         self.address = ""
+        self.front_address = ""
         self.metrics_address = ""
 
     async def start(self) -> None:
@@ -201,7 +203,8 @@ class Server:
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane))
         sessions = Sessions(clock)
-        grpc_server = self._make_grpc(metrics, rates, sessions, trust)
+        guards = self._make_guards(metrics, rates, sessions, trust)
+        grpc_server = self._make_grpc(guards)
         grpc_server.add_generic_rpc_handlers((terminal.handler(),))
         ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, grpc_server)
         add_papers(
@@ -213,6 +216,7 @@ class Server:
         self._add_health_and_reflection(grpc_server)
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)
+        self._open_front(engine, guards, terminal, trust, stack)
         self._serve_metrics(metrics, stack)
         self._say_started(engine)
 
@@ -223,23 +227,21 @@ class Server:
         _log.info(
             "server_started",
             address=self.address,
+            front=self.front_address,
             metrics=self.metrics_address,
             seq=head["acknowledged_seq"],
             test=head["test"],
         )
 
-    def _make_grpc(
+    def _make_guards(
         self,
         metrics: CollectorRegistry,
         rates: TokenBuckets,
         sessions: Sessions,
         trust: Trust,
-    ) -> grpc.aio.Server:
-        settings = self._settings
-        limits = settings.limits
-        largest = max(limits.message_bytes, limits.batch_message_bytes, limits.photo_message_bytes)
-        received = _TRANSPORT_TIMES * largest
-        guards = Guards(
+    ) -> Guards:
+        limits = self._settings.limits
+        return Guards(
             LogGuard(),
             MetricsGuard(metrics, method_shapes()),
             ErrorsGuard(),
@@ -248,11 +250,17 @@ class Server:
                 limits.message_bytes,
                 limits.batch_message_bytes,
                 photo_message_bytes=limits.photo_message_bytes,
-                calls_max=settings.server.calls_max,
+                calls_max=self._settings.server.calls_max,
                 rates=rates,
                 trust=trust,
             ),
         )
+
+    def _make_grpc(self, guards: Guards) -> grpc.aio.Server:
+        settings = self._settings
+        limits = settings.limits
+        largest = max(limits.message_bytes, limits.batch_message_bytes, limits.photo_message_bytes)
+        received = _TRANSPORT_TIMES * largest
         return grpc.aio.server(
             interceptors=[guards],
             options=[
@@ -287,6 +295,32 @@ class Server:
         _log.warning("loopback_only", unsigned_callers="TERMINAL", reason="no certificates yet")
         for name in ("", *service_names()):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def _open_front(
+        self,
+        engine: Engine,
+        guards: Guards,
+        terminal: TerminalService,
+        trust: Trust,
+        stack: contextlib.AsyncExitStack,
+    ) -> None:
+        """Open the native door of terminals, which leaves to Python what is not hot."""
+        if not self._settings.front.address:
+            return
+        handlers = Handlers()
+        handlers.add_generic_rpc_handlers((terminal.handler(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
+        front = FrontDoor(
+            self._settings,
+            engine,
+            guards=guards,
+            handlers=handlers,
+            passed=[*front_methods(), "/grpc.health.v1.Health/Check"],
+        )
+        trust.tell(front.refuse)
+        front.start()
+        stack.push_async_callback(front.stop)
+        self.front_address = front.address
 
     def _serve_metrics(self, metrics: CollectorRegistry, stack: contextlib.AsyncExitStack) -> None:
         address = self._settings.metrics.address
@@ -343,6 +377,16 @@ def proto_files() -> tuple[FileDescriptor, ...]:
 def service_names() -> list[str]:
     """Return the full names of our services."""
     return [service.full_name for file in _FILES for service in file.services_by_name.values()]
+
+
+def front_methods() -> list[str]:
+    """Return the full names of the terminals' unary methods."""
+    methods = terminal_service_pb2.DESCRIPTOR.services_by_name["TerminalService"].methods
+    return [
+        f"/{method.containing_service.full_name}/{method.name}"
+        for method in methods
+        if not (method.client_streaming or method.server_streaming)
+    ]
 
 
 def method_shapes() -> Iterator[tuple[str, str]]:

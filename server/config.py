@@ -105,6 +105,61 @@ class ServerSettings(_Section):
     )
 
 
+class FrontSettings(_Section):
+    """The native door of terminals."""
+
+    address: LoopbackAddress = _setting(
+        "", "Where the native front end listens; port 0 takes a free one; empty: nowhere."
+    )
+    threads: int = _setting(1, "Threads it runs.", unit="threads", ge=1, le=3)
+    connections_max: int = _setting(
+        16_384, "Connections of one thread.", unit="connections", ge=1, le=1_048_576
+    )
+    streams_max: int = _setting(
+        256, "Calls of one connection at once.", unit="calls", ge=1, le=65_536
+    )
+    calls_max: int = _setting(
+        65_536, "Calls of one thread at once.", unit="calls", ge=128, le=1_048_576
+    )
+    slots_max: int = _setting(
+        32_768, "Commands of one thread under way.", unit="commands", ge=128, le=1_048_576
+    )
+    header_bytes: int = _setting(
+        8_192, "Size of a call's metadata.", unit="bytes", ge=512, le=65_536
+    )
+    held_bytes: int = _setting(
+        4_194_304,
+        "Requests and answers that one connection may have waiting.",
+        unit="bytes",
+        ge=65_536,
+        le=1 << 30,
+    )
+    handed_max: int = _setting(256, "Calls with Python at once.", unit="calls", ge=1, le=65_536)
+    frames_burst: int = _setting(
+        10_000, "Frames without a call that a connection may send at once.", unit="frames", ge=100
+    )
+    frames_rate: int = _setting(
+        5_000, "The same for ever; more ends the connection.", unit="frames/s", ge=4
+    )
+    handshake_ms: int = _setting(
+        20_000, "Time of a greeting, and of one request.", unit="ms", ge=100, le=600_000
+    )
+    idle_ms: int = _setting(
+        600_000, "A connection without a call leaves; 0: never.", unit="ms", ge=0, le=86_400_000
+    )
+    age_ms: int = _setting(0, "An old connection leaves; 0: never.", unit="ms", ge=0, le=86_400_000)
+    keepalive_ms: int = _setting(
+        30_000, "Silence before a ping; 0: no pings.", unit="ms", ge=0, le=3_600_000
+    )
+    spin_us: int = _setting(
+        0,
+        "Looking for answers before sleeping, where a core can be spared.",
+        unit="µs",
+        ge=0,
+        le=1_000,
+    )
+
+
 class MetricsSettings(_Section):
     """The Prometheus door."""
 
@@ -258,6 +313,7 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    front: FrontSettings = FrontSettings()
     metrics: MetricsSettings = MetricsSettings()
     data: DataSettings = DataSettings()
     engine: EngineSettings = EngineSettings()

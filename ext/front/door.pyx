@@ -186,8 +186,9 @@ cdef class Front:
         """Connections at present."""
         return sum(self.f.io[i].connected for i in range(self.f.threads))
 
-    def refuse(self, uint32_t reason):
+    def refuse(self, uint32_t reason, uint32_t retry_after_ms):
         """Refuse every command with this reason's number from now on; 0 ends that."""
+        self.f.refusing_retry_ms = retry_after_ms
         store32(&self.f.refusing, reason)
 
     # ---- calls that Python answers ----

@@ -198,7 +198,8 @@ ctypedef struct cc_front:
     uint32_t threads
     uint32_t leaving               # GOAWAY to everybody
     uint32_t stop                  # close what is left
-    uint32_t refusing              # a reason's number: money is not moved, 0 it is
+    uint32_t refusing              # a reason's number: no command is taken, 0 they are
+    uint32_t refusing_retry_ms     # written before it
     int handed_eventfd
     void *handed                   # cc_handed, newest first
     uint32_t handed_count

@@ -234,11 +234,16 @@ cdef void call_end(cc_call *call) noexcept nogil:
 
 # ---- commands ----
 
-cdef inline int closed_to(cc_call *call) noexcept nogil:
+cdef inline int closed_to(cc_call *call, uint32_t *retry_after_ms) noexcept nogil:
     """The reason why no command is taken now, 0 there is none."""
-    if load32(&call.io.front.s.draining) != 0:
+    cdef cc_front *front = call.io.front
+    retry_after_ms[0] = 0
+    if load32(&front.s.draining) != 0:
+        retry_after_ms[0] = wire_status_retry_ms(CC_ST_DRAINING)
         return wire_status_reason(CC_OP_NONE, CC_ST_DRAINING)
-    return <int>load32(&call.io.front.refusing)
+    if load32(&front.refusing) != 0:
+        retry_after_ms[0] = front.refusing_retry_ms
+    return <int>load32(&front.refusing)
 
 
 cdef inline void give_up(cc_command *c) noexcept nogil:
@@ -255,9 +260,9 @@ cdef void unary_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
     cdef cc_slot *slot
     cdef uint64_t reserved
     cdef uint32_t wait_ms = 0
-    cdef int rc = closed_to(call)
+    cdef int rc = closed_to(call, &wait_ms)
     if rc != 0:
-        call_refuse_for(call, rc, 0)
+        call_refuse_for(call, rc, wait_ms)
         return
     slot = slot_take(call)
     reserved = ring_reserve(&s.ring, 1) if slot != NULL else RING_FULL
@@ -300,9 +305,9 @@ cdef void batch_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
     cdef uint64_t reserved = RING_FULL
     cdef uint32_t i, wait_ms
     cdef uint8_t name[16]
-    cdef int rc = closed_to(call)
+    cdef int rc = closed_to(call, &wait_ms)
     if rc != 0:
-        call_refuse_for(call, rc, 0)
+        call_refuse_for(call, rc, wait_ms)
         return
     if wire_batch_open(&items, data, length, &err) != 0:
         call_refuse(call, status_of_field(call.io.front, &err))
@@ -343,7 +348,8 @@ cdef int stream_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
     cdef cc_command *c = &spare
     cdef cc_wire_error err
     cdef uint64_t reserved = RING_FULL
-    cdef int closed = closed_to(call), rc
+    cdef uint32_t wait_ms
+    cdef int closed = closed_to(call, &wait_ms), rc
     if slot == NULL:
         return -1
     if closed == 0:
@@ -353,7 +359,7 @@ cdef int stream_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
     rc = wire_decode_stream(data, length, c, &err)
     slot.terminal_seq = c.terminal_seq
     if rc == 0 and closed != 0:
-        rc, slot.retry_after_ms = closed, wire_status_retry_ms(CC_ST_DRAINING)
+        rc, slot.retry_after_ms = closed, wait_ms
     elif rc == 0 and reserved == RING_FULL:
         rc, slot.retry_after_ms = CC_R_QUEUE_FULL, wire_status_retry_ms(CC_ST_OVERLOADED)
     elif rc == 0:

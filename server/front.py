@@ -1,0 +1,277 @@
+"""The native front end as the server sees it: its methods, its words, the calls it leaves to Python.
+
+It answers taps in threads of its own (``ext/front``). What it does not know by itself, it asks here:
+a refusal's words, once each, and the methods that are not hot, which go through the same guards and
+handlers as with grpcio.
+
+**Source:** regulation 五.4; the gRPC over HTTP/2 protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_from_bytes
+
+import grpc
+import grpc.aio
+import structlog
+
+from core.catalogue import BY_NAME
+from core.refusals import Refusal
+from ext.errors import Malformed, Refused
+from ext.wire import METHODS
+from server.config import split_address
+from server.errors_map import refusal_of, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from ext.engine import Engine
+    from server.config import Settings
+    from server.interceptors.wrapping import Guards
+
+try:
+    from ext.front import door
+except ImportError:  # nghttp2's headers were not there when this was built
+    door: ModuleType | None = None  # type: ignore[no-redef] # mypy sees the stub
+
+SERVICE: Final = "/campuscard.v1.TerminalService/"
+DETAILS: Final = "grpc-status-details-bin"
+_BACKLOG: Final = 1_024
+_LOOK_S: Final = 0.02
+_SAFE: Final = bytes(range(0x20, 0x7F)).replace(b"%", b"")
+_MALFORMED: Final = frozenset({"REQUEST_MALFORMED", "FIELD_INVALID"})
+
+_log = structlog.get_logger("campuscard.front")
+
+
+def available() -> bool:
+    """Tell whether the native front end was built."""
+    return door is not None
+
+
+def words(
+    name: str, field: str, detail: str, retry_after_ms: int, allowed_bytes: int
+) -> tuple[int, bytes, bytes]:
+    """Make the status of a refusal that the front end has met for the first time.
+
+    Args:
+        name: reason of the catalogue.
+        field: path of the field at fault, empty when none is.
+        detail: what it must be.
+        retry_after_ms: when to send the same again; 0: as the catalogue says.
+        allowed_bytes: of a request that was larger; 0 when that is not the matter.
+
+    Returns:
+        Code of gRPC, ``grpc-message`` and ``grpc-status-details-bin`` as they travel.
+    """
+    if allowed_bytes:
+        refusal = Refusal(name, allowedBytes=allowed_bytes)
+    elif name in _MALFORMED:
+        refusal = refusal_of(Malformed(name, field, detail))
+    elif name in BY_NAME and not BY_NAME[name].retryable:
+        refusal = Refusal(name)
+    else:
+        refusal = refusal_of(Refused(name, retry_after_ms))
+    return on_the_wire(status_of(refusal))
+
+
+def on_the_wire(status: grpc.Status) -> tuple[int, bytes, bytes]:
+    """Return a status as its headers' values."""
+    details = next((v for k, v in status.trailing_metadata or () if k == DETAILS), b"")
+    code: int = status.code.value[0]
+    message = quote_from_bytes(status.details.encode(), safe=_SAFE).encode("ascii")
+    return code, message, base64.b64encode(bytes(details)).rstrip(b"=")
+
+
+class Handlers:
+    """Takes the services of ``add_..._to_server`` and finds a method's handler in them."""
+
+    def __init__(self) -> None:
+        self._generic: list[grpc.GenericRpcHandler] = []
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Add services."""
+        self._generic += handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
+        """Do nothing: the same handlers come generic too."""
+
+    def find(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the handler of a method."""
+        found = (handler.service(details) for handler in self._generic)
+        return next((handler for handler in found if handler is not None), None)
+
+
+class PassedContext:
+    """What guards and handlers use of a ``grpc.aio.ServicerContext``, for a passed call."""
+
+    def __init__(self, metadata: list[tuple[str, bytes]], left_ms: int | None) -> None:
+        self._metadata = tuple(_as_grpcio(name, value) for name, value in metadata)
+        self._ends = None if left_ms is None else time.monotonic() + left_ms / 1_000
+        self.status: grpc.Status | None = None
+
+    def invocation_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """Return what the caller sent."""
+        return self._metadata
+
+    def time_remaining(self) -> float | None:
+        """Return the seconds the call still has, None without a deadline."""
+        return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    def code(self) -> grpc.StatusCode | None:
+        """Return how the call ends, None: well, or not known yet."""
+        return None if self.status is None else self.status.code
+
+    async def abort_with_status(self, status: grpc.Status) -> None:
+        """End the call.
+
+        Raises:
+            grpc.aio.AbortError: always.
+        """
+        self.status = status
+        raise grpc.aio.AbortError
+
+
+def _as_grpcio(name: str, value: bytes) -> tuple[str, str | bytes]:
+    if name.endswith("-bin"):
+        return name, base64.b64decode(value + b"=" * (-len(value) % 4))
+    return name, value.decode("ascii", "replace")
+
+
+class FrontDoor:
+    """The native front end of a server.
+
+    Args:
+        settings: of the server.
+        engine: started.
+        guards: of every call, as with grpcio.
+        handlers: of the methods that are not hot.
+        passed: their full names.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        *,
+        guards: Guards,
+        handlers: Handlers,
+        passed: Sequence[str],
+    ) -> None:
+        if door is None:
+            raise OSError("the native front end was not built: libnghttp2-dev was missing")
+        self._guards = guards
+        self._handlers = handlers
+        self._calls: set[asyncio.Task[None]] = set()
+        self._grace_s = settings.server.drain_seconds
+        self._socket = _listening(settings.front.address)
+        self._methods = _methods(settings, passed)
+        self._front = door.Front(engine, self._socket, self._methods, words, _options(settings))
+        host, port = self._socket.getsockname()[:2]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def start(self) -> None:
+        """Take calls."""
+        asyncio.get_running_loop().add_reader(self._front.eventfd, self._handed)
+        self._front.start()
+
+    async def stop(self) -> None:
+        """Tell all connections to leave, let calls under way finish, close."""
+        self._front.leave()
+        ends = time.monotonic() + self._grace_s
+        while self._front.open and time.monotonic() < ends:
+            await asyncio.sleep(_LOOK_S)
+        await asyncio.to_thread(self._front.stop)
+        asyncio.get_running_loop().remove_reader(self._front.eventfd)
+        self._socket.close()
+
+    def refuse(self, reason: str, retry_after_ms: int) -> None:
+        """Refuse every command from now on.
+
+        Args:
+            reason: of the catalogue.
+            retry_after_ms: when to ask again.
+        """
+        self._front.refuse(BY_NAME[reason].number, retry_after_ms)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the front end's own figures; see ``ext.front.door``."""
+        return self._front.stats()
+
+    def _handed(self) -> None:
+        """Begin the calls that Python answers."""
+        for name, method, metadata, message, left_ms in self._front.handed():
+            path = self._methods[method][0].decode("ascii")
+            call = self._answer(name, path, PassedContext(metadata, left_ms), message)
+            task = asyncio.create_task(call)
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+
+    async def _answer(self, name: int, path: str, context: PassedContext, message: bytes) -> None:
+        try:
+            response = await self._call(path, context, message)
+        except grpc.aio.AbortError:
+            status = context.status
+        except Exception as error:  # the guards have caught what a handler raises
+            _log.exception("passed_call_failed", method=path, exc_info=error)
+            status = None
+        else:
+            self._front.respond(name, response)
+            return
+        self._front.fail(name, *on_the_wire(status or status_of(Refusal("INTERNAL"))))
+
+    async def _call(self, path: str, context: PassedContext, message: bytes) -> bytes:
+        details: Any = _Details(path, context.invocation_metadata())
+
+        async def find(details: grpc.HandlerCallDetails) -> Any:
+            return self._handlers.find(details)
+
+        handler: Any = await self._guards.intercept_service(find, details)
+        if handler.unary_unary is None:
+            await context.abort_with_status(status_of(Refusal("UNIMPLEMENTED")))
+        response = await handler.unary_unary(message, context)
+        write = handler.response_serializer
+        return response if write is None else write(response)  # type: ignore[no-any-return]
+
+
+class _Details(grpc.HandlerCallDetails):
+    """Which method, and what came with the call."""
+
+    def __init__(self, method: str, metadata: tuple[tuple[str, str | bytes], ...]) -> None:
+        self.method = method
+        self.invocation_metadata = metadata
+
+
+def _listening(address: str) -> socket.socket:
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    made.setblocking(False)
+    return made
+
+
+def _methods(settings: Settings, passed: Sequence[str]) -> list[tuple[bytes, int, int, int]]:
+    assert door is not None
+    limits = settings.limits
+    hot = {SERVICE + name: (door.UNARY, op, limits.message_bytes) for name, op in METHODS.items()}
+    hot[SERVICE + "AuthorizeBatch"] = (door.BATCH, 0, limits.batch_message_bytes)
+    hot[SERVICE + "AuthorizeStream"] = (door.STREAM, 0, limits.message_bytes)
+    rest = {path: (door.PASSED, 0, limits.message_bytes) for path in passed if path not in hot}
+    return [(path.encode("ascii"), *how) for path, how in {**hot, **rest}.items()]
+
+
+def _options(settings: Settings) -> dict[str, int]:
+    front = settings.front
+    return {
+        **{name: getattr(front, name) for name in type(front).model_fields if name != "address"},
+        "stream_in_flight": settings.server.stream_in_flight,
+        "grace_ms": max(100, settings.server.drain_seconds * 1_000),
+        "rate": settings.limits.terminal_rate,
+        "burst": settings.limits.terminal_burst,
+    }
