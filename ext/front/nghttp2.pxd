@@ -109,6 +109,12 @@ cdef extern from *:
     void nghttp2_option_set_max_outbound_ack(nghttp2_option *o, size_t value) nogil
     void nghttp2_option_set_max_settings(nghttp2_option *o, size_t value) nogil
 
+    int nghttp2_session_client_new2(
+        nghttp2_session **out, const nghttp2_session_callbacks *c, void *user_data,
+        const nghttp2_option *o) nogil
+    int32_t nghttp2_submit_request(
+        nghttp2_session *s, const void *priority, const nghttp2_nv *nva, size_t n,
+        const nghttp2_data_provider *provider, void *stream_user_data) nogil
     int nghttp2_session_server_new2(
         nghttp2_session **out, const nghttp2_session_callbacks *c, void *user_data,
         const nghttp2_option *o) nogil
