@@ -75,6 +75,9 @@ cdef extern from *:
     ctypedef int (*nghttp2_on_frame_callback)(
         nghttp2_session *session, const nghttp2_frame *frame, void *user_data,
     ) noexcept nogil
+    ctypedef int (*nghttp2_on_begin_frame_callback)(
+        nghttp2_session *session, const nghttp2_frame_hd *hd, void *user_data,
+    ) noexcept nogil
     ctypedef int (*nghttp2_on_header_callback)(
         nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
         size_t namelen, const uint8_t *value, size_t valuelen, uint8_t flags, void *user_data,
@@ -89,6 +92,8 @@ cdef extern from *:
 
     int nghttp2_session_callbacks_new(nghttp2_session_callbacks **out) nogil
     void nghttp2_session_callbacks_del(nghttp2_session_callbacks *c) nogil
+    void nghttp2_session_callbacks_set_on_begin_frame_callback(
+        nghttp2_session_callbacks *c, nghttp2_on_begin_frame_callback f) nogil
     void nghttp2_session_callbacks_set_on_begin_headers_callback(
         nghttp2_session_callbacks *c, nghttp2_on_frame_callback f) nogil
     void nghttp2_session_callbacks_set_on_header_callback(

@@ -139,6 +139,7 @@ ctypedef struct cc_conn:
     bint leaving                   # GOAWAY is sent
     bint pinged
     uint32_t frames                # it may still send without work
+    size_t taken                   # bytes of messages in this turn of reading
     int64_t began_ns, heard_ns, idle_ns, leaving_ns
     size_t held
     size_t unsent, unsent_read     # of `waiting`

@@ -16,10 +16,12 @@ from ext.front.nghttp2 cimport (
     NGHTTP2_FLAG_END_STREAM, NGHTTP2_FLAG_NONE, NGHTTP2_HCAT_REQUEST, NGHTTP2_HEADERS,
     NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_SETTINGS,
     NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-    NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, nghttp2_data_source, nghttp2_frame, nghttp2_option_del,
+    NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, nghttp2_data_source, nghttp2_frame, nghttp2_frame_hd,
+    nghttp2_option_del,
     nghttp2_option_new, nghttp2_option_set_no_auto_window_update,
     nghttp2_option_set_no_closed_streams, nghttp2_session, nghttp2_session_callbacks_del,
-    nghttp2_session_callbacks_new, nghttp2_session_callbacks_set_on_begin_headers_callback,
+    nghttp2_session_callbacks_new, nghttp2_session_callbacks_set_on_begin_frame_callback,
+    nghttp2_session_callbacks_set_on_begin_headers_callback,
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback,
     nghttp2_session_callbacks_set_on_frame_recv_callback,
     nghttp2_session_callbacks_set_on_frame_send_callback,
@@ -45,6 +47,7 @@ cdef enum:
     CHUNK = 16640            # bytes that nghttp2 hands out at once, at most
     WINDOW = 1048576         # bytes of all streams together that a peer may send ahead
     STREAM_WINDOW = 65535
+    UNCOUNTED = 1024         # bytes that are no message, and count as a frame
     FRAMES_OF_A_CALL = 8     # that a call brings along without being counted
 
 
@@ -52,6 +55,26 @@ cdef enum:
 
 cdef inline cc_call *call_of(nghttp2_session *session, int32_t stream) noexcept nogil:
     return <cc_call *>nghttp2_session_get_stream_user_data(session, stream)
+
+
+cdef void spend(cc_conn *conn, uint32_t frames) noexcept nogil:
+    if conn.frames < frames:
+        conn_calm(conn)
+    else:
+        conn.frames -= frames
+
+
+cdef int on_begin_frame(
+    nghttp2_session *session, const nghttp2_frame_hd *hd, void *user_data,
+) noexcept nogil:
+    """Count what brings no call on: more of it than a client sends ends the connection."""
+    cdef cc_conn *conn = <cc_conn *>user_data
+    if hd.type == NGHTTP2_HEADERS:
+        return 0
+    if hd.type == NGHTTP2_DATA and hd.length != 0 and call_of(session, hd.stream_id) != NULL:
+        return 0
+    spend(conn, 1)
+    return 0
 
 
 cdef int on_begin_headers(
@@ -93,6 +116,7 @@ cdef int on_data(
     cdef size_t read = length
     if call != NULL:
         read = call_data(call, data, length)
+        (<cc_conn *>user_data).taken += length
     nghttp2_session_consume_connection(session, length)
     if read != 0:
         nghttp2_session_consume_stream(session, stream_id, read)
@@ -104,13 +128,8 @@ cdef int on_frame(
 ) noexcept nogil:
     cdef cc_conn *conn = <cc_conn *>user_data
     cdef cc_call *call
-    if frame.hd.type != NGHTTP2_HEADERS and (
-            frame.hd.type != NGHTTP2_DATA or frame.hd.length == 0):
-        conn.greeted = conn.greeted or frame.hd.type == NGHTTP2_SETTINGS
-        if conn.frames == 0:
-            conn_calm(conn)
-            return 0
-        conn.frames -= 1
+    if frame.hd.type == NGHTTP2_SETTINGS:
+        conn.greeted = True
     if frame.hd.type != NGHTTP2_HEADERS and frame.hd.type != NGHTTP2_DATA:
         return 0
     call = call_of(session, frame.hd.stream_id)
@@ -172,6 +191,7 @@ cdef long call_read(
 cdef int http2_open(cc_front *front) except -1:
     if nghttp2_session_callbacks_new(&front.callbacks) != 0:
         raise MemoryError
+    nghttp2_session_callbacks_set_on_begin_frame_callback(front.callbacks, on_begin_frame)
     nghttp2_session_callbacks_set_on_begin_headers_callback(front.callbacks, on_begin_headers)
     nghttp2_session_callbacks_set_on_header_callback(front.callbacks, on_header)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(front.callbacks, on_data)
@@ -288,9 +308,12 @@ cdef void conn_read(cc_conn *conn) noexcept nogil:
         conn.broken = True
         return
     io.reads += 1
-    conn.heard_ns, conn.pinged = io.now_ns, False
+    conn.heard_ns, conn.pinged, conn.taken = io.now_ns, False, 0
     taken = nghttp2_session_mem_recv(conn.session, io.inbox, <size_t>n)
     wipe(io.inbox, <size_t>n)
+    # nghttp2 drops bytes of calls that have ended without a word of it.
+    if <size_t>n > conn.taken + UNCOUNTED:
+        spend(conn, <uint32_t>((<size_t>n - conn.taken) // UNCOUNTED))
     if taken < 0:
         # What nghttp2 has to say of it is still sent where the socket takes it at once.
         conn.calmed = True
