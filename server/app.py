@@ -112,12 +112,13 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, server.renew_certificates)
     try:
         if started is not None:
             started(server.address)
         await stopping.wait()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
         await server.stop()
 
@@ -137,6 +138,7 @@ class Server:
         self._health = health.aio.HealthServicer()
         self.address = ""
         self.front_address = ""
+        self._front: FrontDoor | None = None
         self.metrics_address = ""
 
     async def start(self) -> None:
@@ -144,6 +146,14 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack)
             self._running = stack.pop_all()
+
+    def renew_certificates(self) -> None:
+        """Read the certificates again; what cannot be used changes nothing."""
+        try:
+            if self._front is not None:
+                self._front.renew()
+        except ValueError as error:
+            _log.error("certificate_not_renewed", error=str(error))
 
     async def stop(self) -> None:
         """Take no more calls, let those under way finish, make everything durable, close."""
@@ -321,6 +331,7 @@ class Server:
         front.start()
         stack.push_async_callback(front.stop)
         self.front_address = front.address
+        self._front = front
 
     def _serve_metrics(self, metrics: CollectorRegistry, stack: contextlib.AsyncExitStack) -> None:
         address = self._settings.metrics.address

@@ -111,6 +111,15 @@ class FrontSettings(_Section):
     address: LoopbackAddress = _setting(
         "", "Where the native front end listens; port 0 takes a free one; empty: nowhere."
     )
+    certificate: Path | None = _setting(
+        None, "PEM file of our certificate and its issuers; unset: no TLS. SIGHUP reads it again."
+    )
+    key: Path | None = _setting(None, "PEM file of its key.")
+    terminal_ca: Path | None = _setting(
+        None,
+        "PEM file of the CAs of terminals' certificates; set: without one, whose URI is "
+        "`spiffe://campus/terminal/ID`, nobody calls, and with it as that terminal only.",
+    )
     threads: int = _setting(1, "Threads it runs.", unit="threads", ge=1, le=3)
     connections_max: int = _setting(
         16_384, "Connections of one thread.", unit="connections", ge=1, le=1_048_576

@@ -173,8 +173,21 @@ class FrontDoor:
         self._socket = _listening(settings.front.address)
         self._methods = _methods(settings, passed)
         self._front = door.Front(engine, self._socket, self._methods, words, _options(settings))
+        self._files = settings.front
+        self.renew()
         host, port = self._socket.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def renew(self) -> None:
+        """Read the certificate again: new connections get it, present ones go on.
+
+        Raises:
+            ValueError: a file cannot be used; the one before stays.
+        """
+        files = self._files
+        if files.certificate is not None and files.key is not None:
+            clients = "" if files.terminal_ca is None else str(files.terminal_ca)
+            self._front.secure(str(files.certificate), str(files.key), clients)
 
     def start(self) -> None:
         """Take calls."""
@@ -267,9 +280,10 @@ def _methods(settings: Settings, passed: Sequence[str]) -> list[tuple[bytes, int
 
 
 def _options(settings: Settings) -> dict[str, int]:
+    assert door is not None
     front = settings.front
     return {
-        **{name: getattr(front, name) for name in type(front).model_fields if name != "address"},
+        **{name: getattr(front, name) for name in type(front).model_fields if name in door.BOUNDS},
         "stream_in_flight": settings.server.stream_in_flight,
         "grace_ms": max(100, settings.server.drain_seconds * 1_000),
         "rate": settings.limits.terminal_rate,

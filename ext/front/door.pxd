@@ -10,6 +10,7 @@ cdef class Front:
     cdef list paths              # their bytes
     cdef list threads
     cdef object socket
+    cdef list contexts           # of TLS, by address: what connections may still use
     cdef bint closed
 
     cdef int _open(self) except -1

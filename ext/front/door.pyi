@@ -43,6 +43,19 @@ class Front:
         make: Callable[[str, str, str, int, int], tuple[int, bytes, bytes]],
         options: dict[str, int] | None = None,
     ) -> None: ...
+    def secure(self, chain: str, key: str, clients: str = "") -> None:
+        """Speak TLS on connections from now on; again, to use renewed files. Old ones go on.
+
+        Args:
+            chain: PEM file of our certificate and its issuers.
+            key: PEM file of its key.
+            clients: PEM file of CAs; callers must then have a certificate whose URI is
+                ``spiffe://campus/terminal/ID``, and speak for that terminal only.
+
+        Raises:
+            ValueError: a file cannot be used.
+        """
+
     def start(self) -> None:
         """Run the threads."""
 

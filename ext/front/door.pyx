@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from ext.atomics cimport monotonic_ns, store32
+from ext.atomics cimport monotonic_ns, store32, swap_pointer
 from ext.digest cimport wipe
 from ext.engine cimport Engine
 from ext.feed cimport feed_reset, feed_wake, feed_open, feed_close, cc_feed
@@ -25,6 +25,7 @@ from ext.front.pools cimport io_free, io_new
 from ext.front.requests cimport methods_index
 from ext.front.session cimport http2_close, http2_open
 from ext.front.statuses cimport statuses_close, statuses_open
+from ext.front.tls cimport tls_close, tls_open
 
 UNARY, BATCH, STREAM, PASSED = FRONT_UNARY, FRONT_BATCH, FRONT_STREAM, FRONT_PASSED
 
@@ -104,6 +105,7 @@ cdef class Front:
         if self.f == NULL:
             raise MemoryError
         self.engine, self.socket, self.threads, self.paths = engine, socket, [], []
+        self.contexts = []
         self.f.s, self.f.listening, self.f.handed_eventfd = engine.s, socket.fileno(), -1
         set_bounds(self.f, options or {})
         self._methods(methods)
@@ -129,6 +131,8 @@ cdef class Front:
         if self.f.handed_eventfd >= 0:
             feed.eventfd = self.f.handed_eventfd
             feed_close(&feed)
+        for address in self.contexts or ():
+            tls_close(<void *><uintptr_t>address)
         http2_close(self.f)
         statuses_close(self.f)
         free(self.f)
@@ -155,6 +159,17 @@ cdef class Front:
             i += 1
         self.f.methods = i
         return methods_index(self.f)
+
+    def secure(self, str chain not None, str key not None, str clients not None=""):
+        """Speak TLS on connections from now on; see door.pyi."""
+        cdef char why[128]
+        cdef void *tls = tls_open(
+            chain.encode(), key.encode(), clients.encode(), why, sizeof(why))
+        if tls == NULL:
+            raise ValueError(f"{chain}, {key}: {why.decode('ascii', 'replace')}")
+        self.contexts.append(<uintptr_t>tls)
+        self.f.clients_known = self.f.clients_known or bool(clients)
+        swap_pointer(&self.f.tls, tls)
 
     def start(self):
         for number in range(self.f.threads):

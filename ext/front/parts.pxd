@@ -128,9 +128,13 @@ ctypedef struct cc_conn:
     cc_conn *next_dirty
     cc_io *io
     nghttp2_session *session
+    void *ssl                      # NULL: plain
     cc_call *calls
     uint32_t open                  # calls of these
     int fd
+    bint known                     # its certificate has been looked at
+    bint named                     # it names a terminal: `name`
+    uint8_t name[16]
     bint dirty                     # has something to send
     bint calmed                    # it is being told to go away
     bint broken                    # to be closed
@@ -195,6 +199,8 @@ ctypedef struct cc_front:
     nghttp2_option *option
     nghttp2_data_source_read_callback read
     int listening
+    void *tls                      # a context for new connections; NULL: plain
+    bint clients_known             # callers must have certificates that name a terminal
     cc_io *io[FRONT_THREADS_MAX]
     uint32_t threads
     uint32_t leaving               # GOAWAY to everybody

@@ -21,7 +21,8 @@ from ext.front.responses cimport (
 )
 from ext.front.statuses cimport status_of_field, status_of_size
 from ext.reasons cimport (
-    CC_R_INTERNAL, CC_R_QUEUE_FULL, CC_R_RATE_LIMITED, CC_R_REQUEST_MALFORMED, CC_R_UNIMPLEMENTED,
+    CC_R_FIELD_INVALID, CC_R_INTERNAL, CC_R_QUEUE_FULL, CC_R_RATE_LIMITED, CC_R_REQUEST_MALFORMED,
+    CC_R_UNIMPLEMENTED,
 )
 from ext.ring cimport RING_FULL, ring_place, ring_publish, ring_reserve
 from ext.shared cimport cc_shared, deadline_of
@@ -246,6 +247,15 @@ cdef inline int closed_to(cc_call *call, uint32_t *retry_after_ms) noexcept nogi
     return <int>load32(&front.refusing)
 
 
+cdef bint is_own(cc_call *call, const uint8_t *name, cc_wire_error *err) noexcept nogil:
+    """A caller whose certificate names a terminal speaks for no other."""
+    if not call.conn.named or memcmp(name, call.conn.name, 16) == 0:
+        return True
+    err.reason, err.item, err.parent = CC_R_FIELD_INVALID, -1, b""
+    err.field, err.detail = b"terminal_id", b"the caller's own"
+    return False
+
+
 cdef inline void give_up(cc_command *c) noexcept nogil:
     """A place that was reserved and is not used. No password stays in it."""
     wipe(c.pin, CC_PIN_MAX)
@@ -271,6 +281,8 @@ cdef void unary_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
         return
     c = ring_place(&s.ring, reserved, 0)
     rc = wire_decode(call.method.op, data, length, c, &err)
+    if rc == 0 and c.terminal_name[0] != 0 and not is_own(call, c.terminal_name, &err):
+        rc = err.reason
     if rc == 0:
         wait_ms = rate_take(call.io, c.terminal_name)
     if rc != 0 or wait_ms != 0:
@@ -314,6 +326,9 @@ cdef void batch_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
         return
     for i in range(16):
         name[i] = items.head.terminal[i] if i < items.head.terminal_len else 0
+    if not is_own(call, name, &err):
+        call_refuse(call, status_of_field(call.io.front, &err))
+        return
     wait_ms = rate_take(call.io, name)
     if wait_ms != 0:
         call_refuse_for(call, CC_R_RATE_LIMITED, wait_ms)
@@ -358,6 +373,8 @@ cdef int stream_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
         c = ring_place(&s.ring, reserved, 0)
     rc = wire_decode_stream(data, length, c, &err)
     slot.terminal_seq = c.terminal_seq
+    if rc == 0 and not is_own(call, c.terminal_name, &err):
+        rc = err.reason
     if rc == 0 and closed != 0:
         rc, slot.retry_after_ms = closed, wait_ms
     elif rc == 0 and reserved == RING_FULL:

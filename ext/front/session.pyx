@@ -5,6 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from posix.unistd cimport close
 
+from ext.atomics cimport load_pointer
 from ext.digest cimport wipe
 from ext.front.net cimport (
     CC_NET_AGAIN, CC_NET_GONE, EPOLLIN, EPOLLOUT, EPOLLRDHUP, net_recv, net_send, poll_add,
@@ -42,6 +43,7 @@ from ext.front.requests cimport (
     call_data, call_end, call_header, call_headers_end, call_open, stream_take,
 )
 from ext.front.responses cimport call_gone, call_trailers, conn_mark, stream_answers
+from ext.front.tls cimport tls_accept, tls_done, tls_end, tls_recv, tls_send, tls_terminal
 
 cdef enum:
     CHUNK = 16640            # bytes that nghttp2 hands out at once, at most
@@ -239,11 +241,18 @@ cdef cc_conn *conn_open(cc_io *io, int fd) noexcept nogil:
     conn.io, conn.fd = io, fd
     conn.began_ns = conn.heard_ns = conn.idle_ns = io.now_ns
     conn.frames = io.front.bounds.frames_burst
+    if io.front.tls != NULL:
+        conn.ssl = tls_accept(load_pointer(&io.front.tls), fd)
+        if conn.ssl == NULL:
+            close(fd)
+            free(conn)
+            return NULL
     if (nghttp2_session_server_new2(
             &conn.session, io.front.callbacks, conn, io.front.option) != 0
             or not greet(conn) or poll_add(io.poll, fd, EPOLLIN | EPOLLRDHUP, conn) != 0):
         if conn.session != NULL:
             nghttp2_session_del(conn.session)
+        tls_end(conn.ssl)
         close(fd)
         free(conn)
         return NULL
@@ -253,7 +262,8 @@ cdef cc_conn *conn_open(cc_io *io, int fd) noexcept nogil:
     io.connections = conn
     io.connected += 1
     io.accepted += 1
-    conn_mark(conn)
+    if conn.ssl == NULL:
+        conn_mark(conn)
     return conn
 
 
@@ -263,6 +273,7 @@ cdef void conn_close(cc_conn *conn) noexcept nogil:
     while conn.calls != NULL:
         call_gone(conn.calls)
     nghttp2_session_del(conn.session)
+    tls_end(conn.ssl)
     poll_drop(io.poll, conn.fd)
     close(conn.fd)
     free(conn.waiting)
@@ -297,14 +308,35 @@ cdef void conn_calm(cc_conn *conn) noexcept nogil:
 
 # ---- bytes ----
 
+cdef inline long receive(cc_conn *conn) noexcept nogil:
+    """A record of TLS is smaller than the inbox: none stays behind where epoll does not see it."""
+    if conn.ssl == NULL:
+        return net_recv(conn.fd, conn.io.inbox, FRONT_INBOX)
+    return tls_recv(conn.ssl, conn.io.inbox, FRONT_INBOX)
+
+
+cdef inline long dispatch(cc_conn *conn, const uint8_t *data, size_t length) noexcept nogil:
+    if conn.ssl == NULL:
+        return net_send(conn.fd, data, length)
+    return tls_send(conn.ssl, data, length)
+
+
+cdef bint caller_known(cc_conn *conn) noexcept nogil:
+    """Once the handshake is over: a certificate that names no terminal is nobody's."""
+    if conn.ssl != NULL and not conn.known:
+        conn.known = True
+        conn.named = tls_terminal(conn.ssl, conn.name)
+    return conn.named or not conn.io.front.clients_known
+
+
 cdef void conn_read(cc_conn *conn) noexcept nogil:
     cdef cc_io *io = conn.io
-    cdef long n = net_recv(conn.fd, io.inbox, FRONT_INBOX)
+    cdef long n = receive(conn)
     cdef long taken
     if n == CC_NET_AGAIN:
         return
     conn_mark(conn)
-    if n == CC_NET_GONE:
+    if n == CC_NET_GONE or not caller_known(conn):
         conn.broken = True
         return
     io.reads += 1
@@ -334,8 +366,7 @@ cdef int send_waiting(cc_conn *conn) noexcept nogil:
     """Returns 1 when all is sent, 0 when the socket is full, -1 when it is gone."""
     cdef long n
     while conn.unsent_read < conn.unsent:
-        n = net_send(
-            conn.fd, conn.waiting + conn.unsent_read, conn.unsent - conn.unsent_read)
+        n = dispatch(conn, conn.waiting + conn.unsent_read, conn.unsent - conn.unsent_read)
         if n == CC_NET_AGAIN:
             return 0
         if n == CC_NET_GONE:
@@ -366,10 +397,11 @@ cdef long gather(cc_conn *conn) noexcept nogil:
 
 cdef bint conn_flush(cc_conn *conn) noexcept nogil:
     cdef cc_io *io = conn.io
-    cdef long filled, n
-    cdef int sent
+    cdef long filled, n, sent
     if conn.broken:
         return False
+    if conn.ssl != NULL and not tls_done(conn.ssl):
+        return True
     if conn.blocked:
         sent = send_waiting(conn)
         if sent <= 0:
@@ -381,12 +413,14 @@ cdef bint conn_flush(cc_conn *conn) noexcept nogil:
         if filled == 0:
             break
         io.writes += 1
-        n = net_send(conn.fd, io.outbox, <size_t>filled)
-        if n == CC_NET_GONE:
-            return False
-        if n < filled:
-            n = max(n, 0)
-            return keep_waiting(conn, io.outbox + n, <size_t>(filled - n))
+        sent = 0
+        while sent < filled:
+            n = dispatch(conn, io.outbox + sent, <size_t>(filled - sent))
+            if n == CC_NET_GONE:
+                return False
+            if n == CC_NET_AGAIN:
+                return keep_waiting(conn, io.outbox + sent, <size_t>(filled - sent))
+            sent += n
     if conn.calmed and nghttp2_session_want_write(conn.session) == 0:
         return False
     if conn.leaving and conn.open == 0:
