@@ -10,7 +10,7 @@ import socket
 import statistics
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -135,20 +135,21 @@ def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     """Yield one row for every shape."""
     count, seconds = scale.choose((10, 3.0), (4, 1.0), (1, 0.05))
     accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
+    directory.mkdir()
     raw = RawFile(directory, scale.file_bytes)
     drawn = draws(accounts)
     try:
         with serving(directory, accounts, segment_bytes=scale.file_bytes) as served:
             for shape in SHAPES:
                 progress(shape.name)
-                yield row(shape, Clients(served, shape, drawn), raw, (count, seconds), directory)
+                clients = Clients(served, shape, drawn)
+                found = row(shape, clients, raw, (count, seconds))
+                yield replace(found, accounts=accounts, durable=is_disk(directory))
     finally:
         raw.close()
 
 
-def row(
-    shape: Shape, clients: Clients, raw: RawFile, scale: tuple[int, float], directory: Path
-) -> Row:
+def row(shape: Shape, clients: Clients, raw: RawFile, scale: tuple[int, float]) -> Row:
     """Alternate slices of calls and raw writes of the blocks the server made of them."""
     count, seconds = scale
     least = shape.connections * shape.in_flight * 4
@@ -172,8 +173,7 @@ def row(
         ratio=paired_ratio(rates, raws),
         p50_ms=percentile(call_ns, 0.5) / 1e6,
         p99_ms=percentile(call_ns, 0.99) / 1e6,
-        durable=is_disk(directory),
-        accounts=ACCOUNTS,
+        durable=False,
         block=round(statistics.median(blocks), 1),
         target=shape.target,
         detail={

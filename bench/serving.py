@@ -36,7 +36,7 @@ terminal_burst = 1000000
 class Served:
     """A server of its own process on a campus; ``metrics`` reads what it says of itself."""
 
-    def __init__(self, directory: Path, paths: dict[str, Path], *, front: str) -> None:
+    def __init__(self, directory: Path, paths: dict[str, Path], *, front: str = "") -> None:
         self.front_address = front
         self._metrics = free_or_any(f"{_HOST}:0")
         self.process = ServerProcess(

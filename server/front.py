@@ -19,9 +19,10 @@ from urllib.parse import quote_from_bytes
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError
 
 from core.catalogue import BY_NAME
-from core.refusals import Refusal
+from core.refusals import Refusal, invalid
 from ext.errors import Malformed, Refused
 from ext.wire import METHODS
 from server.config import split_address
@@ -111,7 +112,10 @@ class Handlers:
 class PassedContext:
     """What guards and handlers use of a ``grpc.aio.ServicerContext``, for a passed call."""
 
-    def __init__(self, metadata: list[tuple[str, bytes]], left_ms: int | None) -> None:
+    def __init__(
+        self, metadata: list[tuple[str, bytes]], left_ms: int | None, terminal: str
+    ) -> None:
+        self.terminal = terminal
         self._metadata = tuple(_as_grpcio(name, value) for name, value in metadata)
         self._ends = None if left_ms is None else time.monotonic() + left_ms / 1_000
         self.status: grpc.Status | None = None
@@ -219,9 +223,10 @@ class FrontDoor:
 
     def _handed(self) -> None:
         """Begin the calls that Python answers."""
-        for name, method, metadata, message, left_ms in self._front.handed():
+        for name, method, metadata, message, left_ms, terminal in self._front.handed():
             path = self._methods[method][0].decode("ascii")
-            call = self._answer(name, path, PassedContext(metadata, left_ms), message)
+            context = PassedContext(metadata, left_ms, terminal.decode("ascii", "replace"))
+            call = self._answer(name, path, context, message)
             task = asyncio.create_task(call)
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
@@ -231,6 +236,8 @@ class FrontDoor:
             response = await self._call(path, context, message)
         except grpc.aio.AbortError:
             status = context.status
+        except Refusal as refusal:
+            status = status_of(refusal)
         except Exception as error:  # the guards have caught what a handler raises
             _log.exception("passed_call_failed", method=path, exc_info=error)
             status = None
@@ -245,12 +252,25 @@ class FrontDoor:
         async def find(details: grpc.HandlerCallDetails) -> Any:
             return self._handlers.find(details)
 
+        _check_own(self._handlers.find(details), message, context.terminal)
         handler: Any = await self._guards.intercept_service(find, details)
         if handler.unary_unary is None:
             await context.abort_with_status(status_of(Refusal("UNIMPLEMENTED")))
         response = await handler.unary_unary(message, context)
         write = handler.response_serializer
         return response if write is None else write(response)  # type: ignore[no-any-return]
+
+
+def _check_own(handler: Any, message: bytes, terminal: str) -> None:
+    """A caller whose certificate names a terminal speaks for no other, here either."""
+    if not terminal or handler is None or handler.request_deserializer is None:
+        return
+    try:
+        request = handler.request_deserializer(message)
+    except DecodeError:
+        return  # the guards say so
+    if getattr(request, "terminal_id", terminal) != terminal:
+        raise invalid("terminal_id", "the caller's own")
 
 
 class _Details(grpc.HandlerCallDetails):

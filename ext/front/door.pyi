@@ -76,11 +76,12 @@ class Front:
     def eventfd(self) -> int:
         """Readable when ``handed`` has something."""
 
-    def handed(self) -> list[tuple[int, int, list[tuple[str, bytes]], bytes, int | None]]:
+    def handed(self) -> list[tuple[int, int, list[tuple[str, bytes]], bytes, int | None, bytes]]:
         """Return the calls that wait for Python.
 
         Each is a name for ``respond`` or ``fail``, one of which must follow, the number of its
-        method in ``methods``, metadata, the request, milliseconds left or None.
+        method in ``methods``, metadata, the request, milliseconds left or None, the terminal that
+        the caller's certificate names or nothing.
         """
 
     def respond(self, name: int, message: bytes) -> None:

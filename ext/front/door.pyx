@@ -227,7 +227,8 @@ cdef class Front:
             next = h.next
             left = <int>(h.deadline_ms - now_ms) if h.deadline_ms else None
             message = PyBytes_FromStringAndSize(<const char *>h.message, h.message_length)
-            calls.append((<uintptr_t>h, h.method, metadata_of(h), message, left))
+            terminal = PyBytes_FromStringAndSize(<const char *>h.terminal, 16).rstrip(b"\0")
+            calls.append((<uintptr_t>h, h.method, metadata_of(h), message, left, terminal))
             h = next
         return calls
 

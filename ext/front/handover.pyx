@@ -43,6 +43,7 @@ cdef cc_handed *copy_of(cc_call *call, const uint8_t *message, size_t length) no
     handed.message_length = <uint32_t>length
     handed.metadata_length = <uint32_t>call.metadata.length
     handed.io, handed.index, handed.generation = call.io, call.index, call.generation
+    memcpy(handed.terminal, call.conn.name, 16)
     handed.deadline_ms = call.deadline_ms
     handed.method = <uint32_t>(call.method - call.io.front.method)
     return handed

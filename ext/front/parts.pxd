@@ -161,6 +161,7 @@ ctypedef struct cc_handed:         # a call on its way to Python, or back
     uint32_t deadline_ms
     uint32_t method
     uint32_t code                  # back: of gRPC
+    uint8_t terminal[16]           # here: that the caller's certificate names
     uint32_t metadata_length, message_length, details_length
     uint8_t *metadata              # here: names and values; back: grpc-message
     uint8_t *message               # here: the request; back: the response

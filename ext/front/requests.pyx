@@ -162,6 +162,9 @@ cdef void call_header(
         return
     else:
         if named(name, name_length, b"authorization", 13):
+            # Whom a certificate names is that terminal, whatever else it says it is.
+            if call.conn.named:
+                return
             call.signed_in = 1
         keep_metadata(call, name, name_length, value, value_length)
 

@@ -8,6 +8,7 @@ import time
 import grpc
 import pytest
 
+from campuscard.v1 import terminal_service_pb2 as pb
 from campuscard.v1 import terminal_service_pb2_grpc
 from tests.campus import CALL_S, Campus, refusal
 from tests.conformance.authority import NAMED, Authority
@@ -95,6 +96,12 @@ def test_a_terminal_pays_under_its_own_name_only(campus, issuer):
             Pos(own, "TLS-2").sign_in()
         reason, metadata, _ = refusal(caught.value)
         assert (reason, metadata["field"]) == ("FIELD_INVALID", "terminal_id")
+        beat = pb.HeartbeatRequest(terminal_id="TLS-1")
+        assert own.terminals.Heartbeat(beat, timeout=CALL_S).batch_no == pos.batch_no
+        beat.terminal_id = "TLS-2"
+        with pytest.raises(grpc.RpcError) as caught:
+            own.terminals.Heartbeat(beat, timeout=CALL_S)
+        assert refusal(caught.value)[0] == "FIELD_INVALID"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from server.front import available
+
 SECONDS = 100
 COLUMNS = [
     "name", "value", "unit", "raw_limit", "ratio", "p50_ms", "p99_ms", "durable", "accounts",
@@ -37,6 +39,20 @@ def rows_of(kind, folder):
     return {row["name"]: row for row in rows}
 
 
+NATIVE = (
+    {
+        "rpc native unary 1x1",
+        "rpc native unary 4x8",
+        "rpc native unary 256x1",
+        "rpc native unary 8x32",
+        "rpc native stream 4x256",
+        "rpc native batch 1000",
+    }
+    if available()
+    else set()
+)
+
+
 def test_engine_rows_have_the_raw_disk_beside_them(tmp_path):
     rows = rows_of("engine", tmp_path)
     assert set(rows) == {"engine 200x1", "engine 200x128"}
@@ -59,7 +75,7 @@ def test_replay_counts_every_record(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("rpc", {"rpc grpcio unary 64x1", "rpc grpcio batch 1000"}),
+        ("rpc", {"rpc grpcio unary 64x1", "rpc grpcio batch 1000", *NATIVE}),
         ("start", {"start 200", "start engine 200", "checkpoint 200", "memory 200"}),
     ],
 )
