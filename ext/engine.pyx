@@ -29,7 +29,7 @@ from ext.reasons cimport cc_reason_text_of
 from ext.records cimport CC_ENGINE_VERSION
 from ext.ring cimport RING_FULL, ring_place, ring_publish, ring_reserve
 from ext.sequencer cimport sequencer_run
-from ext.shared cimport cc_shared, deadline_of, shared_free, shared_new
+from ext.shared cimport deadline_of, shared_free, shared_new
 from ext.startup cimport engine_close, engine_open
 from ext.status cimport faults_of, head_of, ledger_sum_of, next_rows_of, stats_of, table_dump
 from ext.store import init

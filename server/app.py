@@ -319,7 +319,7 @@ class Server:
             return
         handlers = Handlers()
         handlers.add_generic_rpc_handlers((terminal.handler(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, cast("grpc.Server", handlers))
         front = FrontDoor(
             self._settings,
             engine,

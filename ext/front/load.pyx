@@ -90,10 +90,10 @@ ctypedef struct cc_load:
 
 # ---- purchases ----
 
-cdef uint8_t *put_purchase(cc_load *l, uint8_t *p) noexcept nogil:
+cdef uint8_t *put_purchase(cc_load *load, uint8_t *p) noexcept nogil:
     """AuthorizeRequest with the next key."""
-    cdef const uint8_t *name = l.names + 16 * <size_t>l.terminal
-    cdef uint32_t account = l.account[l.drawn % l.draws]
+    cdef const uint8_t *name = load.names + 16 * <size_t>load.terminal
+    cdef uint32_t account = load.account[load.drawn % load.draws]
     cdef uint8_t token[4]
     cdef uint8_t *medium
     cdef size_t length = 0
@@ -101,84 +101,84 @@ cdef uint8_t *put_purchase(cc_load *l, uint8_t *p) noexcept nogil:
         length += 1
     memcpy(token, &account, 4)
     p = put_bytes(p, 1, name, length)
-    p = put_unsigned(p, 2, l.batch_no[l.terminal])
-    p = put_unsigned(p, 3, l.seq)
+    p = put_unsigned(p, 2, load.batch_no[load.terminal])
+    p = put_unsigned(p, 3, load.seq)
     medium = open_message(p, 4)
     p = put_bytes(put_unsigned(medium, 1, 1), 2, token, 4)
-    p = put_signed(close_message(medium, p), 5, l.amount[l.drawn % l.draws])
-    next_key(l)
+    p = put_signed(close_message(medium, p), 5, load.amount[load.drawn % load.draws])
+    next_key(load)
     return p
 
 
-cdef uint8_t *put_item(cc_load *l, uint8_t *p) noexcept nogil:
-    cdef uint32_t account = l.account[l.drawn % l.draws]
+cdef uint8_t *put_item(cc_load *load, uint8_t *p) noexcept nogil:
+    cdef uint32_t account = load.account[load.drawn % load.draws]
     cdef uint8_t token[4]
     cdef uint8_t *item = open_message(p, 3)
     memcpy(token, &account, 4)
-    p = put_unsigned(put_unsigned(item, 1, l.seq), 2, 1)
+    p = put_unsigned(put_unsigned(item, 1, load.seq), 2, 1)
     p = close_message(item, put_signed(
-        put_bytes(p, 3, token, 4), 4, l.amount[l.drawn % l.draws]))
-    next_key(l)
+        put_bytes(p, 3, token, 4), 4, load.amount[load.drawn % load.draws]))
+    next_key(load)
     return p
 
 
-cdef void next_key(cc_load *l) noexcept nogil:
-    l.drawn += 1
-    l.seq += 1
-    if l.seq > SEQ_MAX:
-        l.terminal, l.seq = l.terminal + 1, 1
+cdef void next_key(cc_load *load) noexcept nogil:
+    load.drawn += 1
+    load.seq += 1
+    if load.seq > SEQ_MAX:
+        load.terminal, load.seq = load.terminal + 1, 1
 
 
-cdef uint8_t *put_batch(cc_load *l, uint8_t *p) noexcept nogil:
+cdef uint8_t *put_batch(cc_load *load, uint8_t *p) noexcept nogil:
     """AuthorizeBatchRequest: a batch is of one terminal, so it does not begin near its end."""
     cdef const uint8_t *name
     cdef size_t length = 0
-    cdef uint32_t i
-    if l.seq + l.items > SEQ_MAX:
-        l.terminal, l.seq = l.terminal + 1, 1
-    name = l.names + 16 * <size_t>l.terminal
+    cdef uint32_t _
+    if load.seq + load.items > SEQ_MAX:
+        load.terminal, load.seq = load.terminal + 1, 1
+    name = load.names + 16 * <size_t>load.terminal
     while length < 16 and name[length] != 0:
         length += 1
-    p = put_unsigned(put_bytes(p, 1, name, length), 2, l.batch_no[l.terminal])
-    for i in range(l.items):
-        p = put_item(l, p)
+    p = put_unsigned(put_bytes(p, 1, name, length), 2, load.batch_no[load.terminal])
+    for _ in range(load.items):
+        p = put_item(load, p)
     return p
 
 
 cdef void put_request(cc_caller *c) noexcept nogil:
     """Behind what the caller has not sent yet."""
-    cdef cc_load *l = c.client.load
+    cdef cc_load *load = c.client.load
     cdef uint8_t *start = c.body + c.length
     cdef uint8_t *p = start + FRAME
     cdef uint8_t *message
     cdef size_t length
-    if l.kind == LOAD_BATCH:
-        p = put_batch(l, p)
-    elif l.kind == LOAD_STREAM:
+    if load.kind == LOAD_BATCH:
+        p = put_batch(load, p)
+    elif load.kind == LOAD_STREAM:
         message = open_message(p, 1)
-        p = close_message(message, put_purchase(l, message))
+        p = close_message(message, put_purchase(load, message))
     else:
-        p = put_purchase(l, p)
+        p = put_purchase(load, p)
     length = <size_t>(p - start) - FRAME
     start[0] = 0
     start[1], start[2] = <uint8_t>(length >> 24), <uint8_t>(length >> 16)
     start[3], start[4] = <uint8_t>(length >> 8), <uint8_t>length
     c.length += FRAME + length
-    c.began[c.asked % l.in_flight] = monotonic_ns()
+    c.began[c.asked % load.in_flight] = monotonic_ns()
     c.asked += 1
-    l.asked += 1
+    load.asked += 1
 
 
 # ---- what comes back ----
 
 cdef void answered(cc_caller *c) noexcept nogil:
-    cdef cc_load *l = c.client.load
-    if l.took < l.count:
-        l.took_ns[l.took] = <uint32_t>min(
-            monotonic_ns() - c.began[c.answered % l.in_flight], <int64_t>0xFFFFFFFF)
-    l.took += 1
+    cdef cc_load *load = c.client.load
+    if load.took < load.count:
+        load.took_ns[load.took] = <uint32_t>min(
+            monotonic_ns() - c.began[c.answered % load.in_flight], <int64_t>0xFFFFFFFF)
+    load.took += 1
     c.answered += 1
-    l.answered += 1
+    load.answered += 1
 
 
 cdef uint32_t approved_in(const uint8_t *head) noexcept nogil:
@@ -192,7 +192,7 @@ cdef int on_data(
 ) noexcept nogil:
     """Of each message only the head is looked at."""
     cdef cc_caller *c = <cc_caller *>nghttp2_session_get_stream_user_data(session, stream_id)
-    cdef cc_load *l = (<cc_client *>user_data).load
+    cdef cc_load *load = (<cc_client *>user_data).load
     cdef size_t at = 0
     cdef uint32_t size, step
     while c != NULL and at < length:
@@ -208,13 +208,13 @@ cdef int on_data(
             continue
         size = <uint32_t>c.head[2] << 16 | <uint32_t>c.head[3] << 8 | c.head[4]
         c.skip, c.head_length = size - HEAD, 0
-        if l.kind == LOAD_BATCH:
-            l.approved += l.items
+        if load.kind == LOAD_BATCH:
+            load.approved += load.items
         else:
-            l.approved += approved_in(c.head + FRAME)
-        if l.kind == LOAD_STREAM:
+            load.approved += approved_in(c.head + FRAME)
+        if load.kind == LOAD_STREAM:
             answered(c)
-    if c != NULL and l.kind == LOAD_STREAM and c.idle:
+    if c != NULL and load.kind == LOAD_STREAM and c.idle:
         c.idle = False
         nghttp2_session_resume_data(session, stream_id)
     return 0
@@ -235,14 +235,14 @@ cdef int on_close(
     nghttp2_session *session, int32_t stream_id, uint32_t error_code, void *user_data,
 ) noexcept nogil:
     cdef cc_caller *c = <cc_caller *>nghttp2_session_get_stream_user_data(session, stream_id)
-    cdef cc_load *l = (<cc_client *>user_data).load
+    cdef cc_load *load = (<cc_client *>user_data).load
     if c == NULL:
         return 0
     if not c.well:
-        l.failed += 1
-    if l.kind != LOAD_STREAM:
+        load.failed += 1
+    if load.kind != LOAD_STREAM:
         answered(c)
-        if l.asked < l.count:
+        if load.asked < load.count:
             submit(c)
     return 0
 
@@ -252,17 +252,17 @@ cdef long read_body(
     uint32_t *data_flags, nghttp2_data_source *source, void *user_data,
 ) noexcept nogil:
     cdef cc_caller *c = <cc_caller *>source.ptr
-    cdef cc_load *l = c.client.load
+    cdef cc_load *load = c.client.load
     cdef size_t n
-    if c.sent == c.length and l.kind == LOAD_STREAM:
+    if c.sent == c.length and load.kind == LOAD_STREAM:
         c.sent = c.length = 0
-        while (c.asked - c.answered < l.in_flight and l.asked < l.count
+        while (c.asked - c.answered < load.in_flight and load.asked < load.count
                 and c.length + MESSAGE_MAX <= c.room):
             put_request(c)
     n = min(length, c.length - c.sent)
     memcpy(buf, c.body + c.sent, n)
     c.sent += n
-    if c.sent == c.length and (l.kind != LOAD_STREAM or l.asked >= l.count):
+    if c.sent == c.length and (load.kind != LOAD_STREAM or load.asked >= load.count):
         data_flags[0] |= NGHTTP2_DATA_FLAG_EOF
     elif n == 0:
         c.idle = True
@@ -280,24 +280,24 @@ cdef inline void header(
 
 
 cdef void submit(cc_caller *c) noexcept nogil:
-    cdef cc_load *l = c.client.load
+    cdef cc_load *load = c.client.load
     cdef nghttp2_nv nv[6]
     cdef nghttp2_data_provider provider
     c.length = c.sent = 0
     c.head_length = c.skip = 0
     c.well = c.idle = False
-    if l.kind != LOAD_STREAM:
+    if load.kind != LOAD_STREAM:
         put_request(c)
     provider.source.ptr, provider.read_callback = c, read_body
     header(&nv[0], b":method", 7, b"POST", 4)
     header(&nv[1], b":scheme", 7, b"http", 4)
-    if l.kind == LOAD_UNARY:
+    if load.kind == LOAD_UNARY:
         header(&nv[2], b":path", 5, b"/campuscard.v1.TerminalService/Authorize", 40)
-    elif l.kind == LOAD_BATCH:
+    elif load.kind == LOAD_BATCH:
         header(&nv[2], b":path", 5, b"/campuscard.v1.TerminalService/AuthorizeBatch", 45)
     else:
         header(&nv[2], b":path", 5, b"/campuscard.v1.TerminalService/AuthorizeStream", 46)
-    header(&nv[3], b":authority", 10, l.authority, l.authority_length)
+    header(&nv[3], b":authority", 10, load.authority, load.authority_length)
     header(&nv[4], b"te", 2, b"trailers", 8)
     header(&nv[5], b"content-type", 12, b"application/grpc", 16)
     c.stream = nghttp2_submit_request(c.client.session, NULL, nv, 6, &provider, c)
@@ -305,7 +305,7 @@ cdef void submit(cc_caller *c) noexcept nogil:
 
 cdef bint flush(cc_client *client) noexcept nogil:
     """Send; False: the connection is gone."""
-    cdef cc_load *l = client.load
+    cdef cc_load *load = client.load
     cdef const uint8_t *at
     cdef size_t filled = 0
     cdef long n
@@ -326,39 +326,39 @@ cdef bint flush(cc_client *client) noexcept nogil:
             filled += <size_t>n
         client.rest_length, client.rest_sent = filled, 0
         if filled == 0:
-            poll_change(l.poll, client.fd, EPOLLIN, client)
+            poll_change(load.poll, client.fd, EPOLLIN, client)
             return True
 
 
-cdef int load_run(cc_load *l) noexcept nogil:
+cdef int load_run(cc_load *load) noexcept nogil:
     """0 all is answered, -1 a connection is gone, -2 nothing happened for too long."""
     cdef epoll_event event[EVENTS]
     cdef cc_client *client
     cdef uint32_t i, j
     cdef int n, k
     cdef long got
-    for i in range(l.connections):
-        for j in range(l.callers):
-            if l.asked < l.count:
-                submit(&l.client[i].caller[j])
-        if not flush(&l.client[i]):
+    for i in range(load.connections):
+        for j in range(load.callers):
+            if load.asked < load.count:
+                submit(&load.client[i].caller[j])
+        if not flush(&load.client[i]):
             return -1
-    while l.answered < l.count:
-        n = epoll_wait(l.poll, event, EVENTS, WAIT_MS)
+    while load.answered < load.count:
+        n = epoll_wait(load.poll, event, EVENTS, WAIT_MS)
         if n == 0:
             return -2
         for k in range(n):
             client = <cc_client *>event[k].data.ptr
-            got = net_recv(client.fd, l.inbox, INBOX)
+            got = net_recv(client.fd, load.inbox, INBOX)
             if got == CC_NET_GONE:
                 return -1
             if got > 0 and nghttp2_session_mem_recv(
-                    client.session, l.inbox, <size_t>got) < 0:
+                    client.session, load.inbox, <size_t>got) < 0:
                 return -1
             if not flush(client):
                 return -1
             if client.rest_sent < client.rest_length:
-                poll_change(l.poll, client.fd, EPOLLIN | EPOLLOUT, client)
+                poll_change(load.poll, client.fd, EPOLLIN | EPOLLOUT, client)
     return 0
 
 
@@ -437,18 +437,18 @@ cdef class Load:
             const uint32_t[::1] accounts, const uint32_t[::1] amounts, uint64_t drawn=0):
         """Make so many calls; see load.pyi."""
         cdef uint32_t[::1] took = array("I", bytes(4 * count))
-        cdef cc_load *l = &self.load
+        cdef cc_load *load = &self.load
         cdef int64_t began
         cdef int rc
-        l.names, l.batch_no, l.terminals = names, &batch_no[0], <uint32_t>len(batch_no)
-        if count * l.items > <uint64_t>l.terminals * (SEQ_MAX - l.items):
+        load.names, load.batch_no, load.terminals = names, &batch_no[0], <uint32_t>len(batch_no)
+        if count * load.items > <uint64_t>load.terminals * (SEQ_MAX - load.items):
             raise ValueError("more purchases than the terminals have keys")
-        l.account, l.amount, l.draws, l.drawn = &accounts[0], &amounts[0], len(accounts), drawn
-        l.count, l.took_ns, l.terminal, l.seq = count, &took[0], 0, 1
-        l.asked = l.answered = l.approved = l.failed = l.took = 0
+        load.account, load.amount, load.draws, load.drawn = &accounts[0], &amounts[0], len(accounts), drawn
+        load.count, load.took_ns, load.terminal, load.seq = count, &took[0], 0, 1
+        load.asked = load.answered = load.approved = load.failed = load.took = 0
         began = monotonic_ns()
         with nogil:
-            rc = load_run(l)
+            rc = load_run(load)
         if rc != 0:
             raise ConnectionError("a connection ended" if rc == -1 else "no answer for ten seconds")
-        return monotonic_ns() - began, took.base, l.approved, l.failed
+        return monotonic_ns() - began, took.base, load.approved, load.failed

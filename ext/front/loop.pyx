@@ -1,24 +1,24 @@
 """One thread: sockets, answers, sends, and once in a while a look at every connection's time."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
-from ext.atomics cimport cpu_pause, load32, load_pointer, monotonic_ns, store32, swap32
+from ext.atomics cimport bell_ring, cpu_pause, load32, load_pointer, monotonic_ns, store32, swap32
 from ext.feed cimport cc_ticket, feed_list, feed_reset
 from ext.front.handover cimport handed_collect
 from ext.front.net cimport (
-    CC_NET_AGAIN, CC_NET_GONE, EPOLLERR, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
+    EPOLLERR, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
     epoll_event, epoll_wait, net_accept, poll_add, poll_drop,
 )
 from ext.front.nghttp2 cimport (
     NGHTTP2_CANCEL, NGHTTP2_FLAG_NONE, nghttp2_submit_ping, nghttp2_submit_rst_stream,
 )
 from ext.front.parts cimport (
-    CALL_ASKING, FRONT_STREAM, cc_bounds_of_front, cc_call, cc_conn, cc_front, cc_io, cc_slot,
+    CALL_ASKING, FRONT_STREAM, cc_bounds_of_front, cc_call, cc_conn, cc_io, cc_slot,
 )
 from ext.front.requests cimport stream_take
 from ext.front.responses cimport conn_mark, slot_arrived
 from ext.front.session cimport (
-    conn_calm, conn_close, conn_flush, conn_leave, conn_open, conn_read,
+    conn_close, conn_flush, conn_leave, conn_open, conn_read,
 )
 from posix.unistd cimport close
 
@@ -34,8 +34,8 @@ cdef enum:
 # ---- what has happened ----
 
 cdef void accept_some(cc_io *io) noexcept nogil:
-    cdef int i, fd
-    for i in range(ACCEPTS):
+    cdef int _, fd
+    for _ in range(ACCEPTS):
         fd = net_accept(io.front.listening)
         if fd < 0:
             return
@@ -169,12 +169,12 @@ cdef inline bint something_back(cc_io *io) noexcept nogil:
 cdef int spin(cc_io *io, epoll_event *event) noexcept nogil:
     """Look again for a while instead of sleeping, as long as an answer is awaited."""
     cdef int64_t end
-    cdef int n, i
+    cdef int n, _
     if io.front.bounds.spin_us == 0 or io.slots == 0:
         return 0
     end = monotonic_ns() + <int64_t>io.front.bounds.spin_us * 1000
     while monotonic_ns() < end:
-        for i in range(SPIN_LOOKS):
+        for _ in range(SPIN_LOOKS):
             if something_back(io):
                 return 0
             cpu_pause()
@@ -201,6 +201,12 @@ cdef int wait(cc_io *io, epoll_event *event) noexcept nogil:
     return n
 
 
+cdef inline void ring_engine(cc_io *io) noexcept nogil:
+    if io.asked:
+        io.asked = False
+        bell_ring(&io.front.s.ring.bell)
+
+
 cdef void io_run(cc_io *io) noexcept nogil:
     cdef epoll_event event[EVENTS]
     cdef int n
@@ -214,7 +220,9 @@ cdef void io_run(cc_io *io) noexcept nogil:
         if n > 0:
             socket_events(io, event, n)
         answers(io)
+        ring_engine(io)
         if io.now_ns - io.swept_ns >= SWEEP_NS or load32(&io.front.stop) != 0:
             sweep(io)
         flush(io)
+        ring_engine(io)     # a reader that took answers made room for more of its stream
     store32(&io.finished, 1)

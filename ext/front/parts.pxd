@@ -174,6 +174,7 @@ ctypedef struct cc_io:             # one thread
     int poll
     uint32_t number
     bint accepting
+    bint asked                     # commands were handed over since the engine was rung
     cc_conn *connections
     cc_conn *dirty
     uint32_t connected, calls, slots

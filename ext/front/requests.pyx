@@ -1,6 +1,6 @@
-"""Requests: each message straight from the connection's bytes into a place of the engine's queue."""
+"""Requests: each message from its connection's bytes straight into the engine's queue."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
 from ext.atomics cimport load32
@@ -11,8 +11,8 @@ from ext.digest cimport wipe
 from ext.front.handover cimport call_hand
 from ext.front.nghttp2 cimport nghttp2_session_consume_stream
 from ext.front.parts cimport (
-    CALL_ASKED, CALL_ASKING, FRONT_BATCH, FRONT_PASSED, FRONT_PATHS, FRONT_STREAM, FRONT_UNARY,
-    SMALL_MESSAGE, cc_call, cc_conn, cc_front, cc_io, cc_method, cc_slot,
+    CALL_ASKED, CALL_ASKING, FRONT_BATCH, FRONT_PASSED, FRONT_PATHS, FRONT_STREAM, cc_call,
+    cc_conn, cc_front, cc_method, cc_slot,
 )
 from ext.front.pools cimport buffer_add, call_take, slot_pop, slot_take
 from ext.front.rates cimport rate_take
@@ -24,7 +24,7 @@ from ext.reasons cimport (
     CC_R_FIELD_INVALID, CC_R_INTERNAL, CC_R_QUEUE_FULL, CC_R_RATE_LIMITED, CC_R_REQUEST_MALFORMED,
     CC_R_UNIMPLEMENTED,
 )
-from ext.ring cimport RING_FULL, ring_place, ring_publish, ring_reserve
+from ext.ring cimport RING_FULL, ring_hand_over, ring_place, ring_reserve
 from ext.shared cimport cc_shared, deadline_of
 from ext.wire_batch cimport cc_wire_batch, wire_batch_next, wire_batch_open
 from ext.wire_decode cimport cc_wire_error, wire_decode, wire_decode_stream
@@ -250,6 +250,12 @@ cdef inline int closed_to(cc_call *call, uint32_t *retry_after_ms) noexcept nogi
     return <int>load32(&front.refusing)
 
 
+cdef inline void hand_over(cc_call *call, uint64_t reserved, uint32_t n) noexcept nogil:
+    """The engine is rung once a turn of the loop: its blocks are larger, our calls fewer."""
+    ring_hand_over(&call.io.front.s.ring, reserved, n)
+    call.io.asked = True
+
+
 cdef bint is_own(cc_call *call, const uint8_t *name, cc_wire_error *err) noexcept nogil:
     """A caller whose certificate names a terminal speaks for no other."""
     if not call.conn.named or memcmp(name, call.conn.name, 16) == 0:
@@ -294,7 +300,7 @@ cdef void unary_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
         c.token, c.deadline_ms = <uint64_t>&slot.ticket, call.deadline_ms
         slot.ticket.kind = <unsigned short>call.method.op
         call.out = 1
-    ring_publish(&s.ring, reserved, 1)
+    hand_over(call, reserved, 1)
     if rc != 0:
         call_refuse(call, status_of_field(call.io.front, &err))
     elif wait_ms != 0:
@@ -353,7 +359,7 @@ cdef void batch_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
             give_up(c)
             slot.reason = err.reason
         slot = slot.next
-    ring_publish(&s.ring, reserved, items.count)
+    hand_over(call, reserved, items.count)
     if call.out == 0:
         batch_arrived(call)
 
@@ -392,7 +398,7 @@ cdef int stream_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
         c.token, c.deadline_ms = <uint64_t>&slot.ticket, call.deadline_ms
         call.out += 1
     if reserved != RING_FULL:
-        ring_publish(&s.ring, reserved, 1)
+        hand_over(call, reserved, 1)
     return 0
 
 

@@ -1,7 +1,7 @@
 """Answers of calls: framed messages into a call's buffer, headers and trailers to HTTP/2."""
 
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcpy, strlen
+from libc.string cimport strlen
 
 from ext.commands cimport CC_OP_GET_TRANSACTION, CC_ST_OK, cc_reply
 from ext.front.nghttp2 cimport (
@@ -46,7 +46,6 @@ cdef void conn_mark(cc_conn *conn) noexcept nogil:
 
 
 # ---- headers and trailers ----
-
 
 
 cdef const char *CODES[17]

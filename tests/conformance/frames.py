@@ -13,9 +13,12 @@ AUTHORIZE = "/campuscard.v1.TerminalService/Authorize"
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(
-        ">I", stream
-    ) + payload
+    return (
+        struct.pack(">I", len(payload))[1:]
+        + bytes((kind, flags))
+        + struct.pack(">I", stream)
+        + payload
+    )
 
 
 def header_block(path=AUTHORIZE, extra=()):

@@ -15,6 +15,7 @@ from tests.conformance.authority import NAMED, Authority
 from tests.conformance.frames import Peer
 from tests.terminals import Pos
 
+
 def credentials(authority, leaf=None):
     """Return a client's credentials: whom it trusts, and who it says it is."""
     own = {"private_key": leaf.key, "certificate_chain": leaf.chain} if leaf else {}
