@@ -84,7 +84,6 @@ ctypedef struct cc_load:
     size_t authority_length
     cc_client *client
     uint8_t *inbox
-    uint8_t *outbox
     int poll
 
 
@@ -382,7 +381,7 @@ cdef class Load:
         self.load.authority = <const char *>(<bytes>self.kept[0])
         self.load.authority_length = len(self.kept[0])
         self.load.poll = poll_new()
-        self.load.inbox, self.load.outbox = <uint8_t *>malloc(INBOX), NULL
+        self.load.inbox = <uint8_t *>malloc(INBOX)
         self.load.client = <cc_client *>calloc(len(sockets), sizeof(cc_client))
         if self.load.poll < 0 or self.load.inbox == NULL or self.load.client == NULL:
             raise MemoryError
@@ -443,7 +442,8 @@ cdef class Load:
         load.names, load.batch_no, load.terminals = names, &batch_no[0], <uint32_t>len(batch_no)
         if count * load.items > <uint64_t>load.terminals * (SEQ_MAX - load.items):
             raise ValueError("more purchases than the terminals have keys")
-        load.account, load.amount, load.draws, load.drawn = &accounts[0], &amounts[0], len(accounts), drawn
+        load.account, load.amount = &accounts[0], &amounts[0]
+        load.draws, load.drawn = <uint64_t>len(accounts), drawn
         load.count, load.took_ns, load.terminal, load.seq = count, &took[0], 0, 1
         load.asked = load.answered = load.approved = load.failed = load.took = 0
         began = monotonic_ns()

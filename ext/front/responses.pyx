@@ -277,6 +277,11 @@ cdef void stream_answers(cc_call *call) noexcept nogil:
     while call.first != NULL and call.first.ready \
             and call.answer.length < BACKLOG - FRAME - WIRE_RESPONSE_MAX:
         if not stream_answer(call, call.first):
+            if call.answer.length == 0:
+                # Nothing will be sent that could make room: its decisions stand, the call ends.
+                nghttp2_submit_rst_stream(
+                    call.conn.session, NGHTTP2_FLAG_NONE, call.stream, NGHTTP2_INTERNAL_ERROR)
+                conn_mark(call.conn)
             break
         slot_pop(call)
         some = True
