@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib
 import socket
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -30,16 +31,10 @@ from server.errors_map import refusal_of, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import ModuleType
 
     from ext.engine import Engine
     from server.config import Settings
     from server.interceptors.wrapping import Guards
-
-try:
-    from ext.front import door
-except ImportError:  # nghttp2's headers were not there when this was built
-    door: ModuleType | None = None  # type: ignore[no-redef] # mypy sees the stub
 
 SERVICE: Final = "/campuscard.v1.TerminalService/"
 DETAILS: Final = "grpc-status-details-bin"
@@ -51,9 +46,20 @@ _MALFORMED: Final = frozenset({"REQUEST_MALFORMED", "FIELD_INVALID"})
 _log = structlog.get_logger("campuscard.front")
 
 
+def _built() -> Any:
+    """Return ``ext.front.door``; None where nghttp2's headers were missing when this was built."""
+    try:
+        return importlib.import_module("ext.front.door")
+    except ImportError:
+        return None
+
+
+_DOOR: Final = _built()
+
+
 def available() -> bool:
     """Tell whether the native front end was built."""
-    return door is not None
+    return _DOOR is not None
 
 
 def words(
@@ -168,7 +174,7 @@ class FrontDoor:
         handlers: Handlers,
         passed: Sequence[str],
     ) -> None:
-        if door is None:
+        if _DOOR is None:
             raise OSError("the native front end was not built: libnghttp2-dev was missing")
         self._guards = guards
         self._handlers = handlers
@@ -176,7 +182,7 @@ class FrontDoor:
         self._grace_s = settings.server.drain_seconds
         self._socket = _listening(settings.front.address)
         self._methods = _methods(settings, passed)
-        self._front = door.Front(engine, self._socket, self._methods, words, _options(settings))
+        self._front = _DOOR.Front(engine, self._socket, self._methods, words, _options(settings))
         self._files = settings.front
         self.renew()
         host, port = self._socket.getsockname()[:2]
@@ -219,7 +225,7 @@ class FrontDoor:
 
     def stats(self) -> dict[str, Any]:
         """Return the front end's own figures; see ``ext.front.door``."""
-        return self._front.stats()
+        return dict(self._front.stats())
 
     def _handed(self) -> None:
         """Begin the calls that Python answers."""
@@ -290,22 +296,18 @@ def _listening(address: str) -> socket.socket:
 
 
 def _methods(settings: Settings, passed: Sequence[str]) -> list[tuple[bytes, int, int, int]]:
-    if door is None:
-        return []
     limits = settings.limits
-    hot = {SERVICE + name: (door.UNARY, op, limits.message_bytes) for name, op in METHODS.items()}
-    hot[SERVICE + "AuthorizeBatch"] = (door.BATCH, 0, limits.batch_message_bytes)
-    hot[SERVICE + "AuthorizeStream"] = (door.STREAM, 0, limits.message_bytes)
-    rest = {path: (door.PASSED, 0, limits.message_bytes) for path in passed if path not in hot}
+    hot = {SERVICE + name: (_DOOR.UNARY, op, limits.message_bytes) for name, op in METHODS.items()}
+    hot[SERVICE + "AuthorizeBatch"] = (_DOOR.BATCH, 0, limits.batch_message_bytes)
+    hot[SERVICE + "AuthorizeStream"] = (_DOOR.STREAM, 0, limits.message_bytes)
+    rest = {path: (_DOOR.PASSED, 0, limits.message_bytes) for path in passed if path not in hot}
     return [(path.encode("ascii"), *how) for path, how in {**hot, **rest}.items()]
 
 
 def _options(settings: Settings) -> dict[str, int]:
-    if door is None:
-        return {}
     front = settings.front
     return {
-        **{name: getattr(front, name) for name in type(front).model_fields if name in door.BOUNDS},
+        **{name: getattr(front, name) for name in type(front).model_fields if name in _DOOR.BOUNDS},
         "stream_in_flight": settings.server.stream_in_flight,
         "grace_ms": max(100, settings.server.drain_seconds * 1_000),
         "rate": settings.limits.terminal_rate,

@@ -6,7 +6,9 @@ the engine: its threads end when the engine has answered all they asked.
 
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Self
+
+from typing_extensions import disjoint_base
 
 from ext.engine import Engine
 
@@ -17,6 +19,7 @@ PASSED: Final[int]
 BOUNDS: Final[dict[str, tuple[int, int, int]]]
 """Options: default, least and most."""
 
+@disjoint_base
 class Front:
     """One listening socket, its threads and what they share.
 
@@ -35,14 +38,14 @@ class Front:
         OSError: no descriptors are left.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         engine: Engine,
         socket: socket.socket,
         methods: list[tuple[bytes, int, int, int]],
         make: Callable[[str, str, str, int, int], tuple[int, bytes, bytes]],
         options: dict[str, int] | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     def secure(self, chain: str, key: str, clients: str = "") -> None:
         """Speak TLS on connections from now on; again, to use renewed files. Old ones go on.
 

@@ -2,12 +2,15 @@
 
 import socket
 from array import array
-from typing import Final
+from typing import Final, Self
+
+from typing_extensions import disjoint_base
 
 UNARY: Final[int]
 BATCH: Final[int]
 STREAM: Final[int]
 
+@disjoint_base
 class Load:
     """Clients of one shape against one front end.
 
@@ -19,15 +22,15 @@ class Load:
         items: purchases of a batch.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         sockets: list[socket.socket],
         authority: str,
         kind: int,
         *,
         in_flight: int = 1,
         items: int = 1,
-    ) -> None: ...
+    ) -> Self: ...
     def run(
         self,
         count: int,
