@@ -100,9 +100,8 @@ class Run:
         if phases["approved"] != done:
             raise RuntimeError(f"{done - phases['approved']} of {done} were not approved")
         cpu = [d + s for d, s in zip(phases["decide_ns"], phases["seal_ns"], strict=True)]
-        took = [c + a for c, a in zip(cpu, phases["append_ns"], strict=True)]
-        found.engine.append(done * _NS / sum(took))
-        found.block_ns += took
+        found.engine.append(done * _NS / phases["wall_ns"])
+        found.block_ns += phases["block_ns"]
         found.cpu_us += [ns / self._size / 1_000 for ns in cpu]
         moved = self._device.since(before)
         if moved is not None:

@@ -17,7 +17,7 @@ from core.cards import PHYSICAL_CARD
 from core.media import FACE, LIVE_MAX, live_count, medium_body
 from core.passwords import is_well_formed
 from core.plans import EffectKind, EffectPlan, Expect, Plan, Wallet
-from core.refusals import Refusal, invalid, taken
+from core.refusals import Refusal, illegal, invalid, taken
 from core.rows import LIMIT_DEFAULT, AccountBody, AccountStatus, MediumState, RowEvent
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ STATUS_TRANSITIONS: Final[dict[AccountStatus, frozenset[AccountStatus]]] = {
 }
 """Statuses that may follow each one. CLOSED is for ever; a suspension is a sanction, and begins and
 ends by ``core/sanctions.py`` only."""
+_SANCTIONS: Final = {AccountStatus.NORMAL: ("SUSPEND",), AccountStatus.SUSPENDED: ("RESUME",)}
+"""Acts of ``core/sanctions.py`` that take an account on from where it stands."""
 
 TOP_UP_SIDES: Final = {1: Wallet.CLEARING_WX, 2: Wallet.CASH, 3: Wallet.CLEARING_BANK}
 """TopUpSource of the proto to the account it debits."""
@@ -126,7 +128,9 @@ def set_status(account: AccountFacts, status: AccountStatus, *, note: str, money
     **Source:** regulation 三.5.
     """
     if status not in STATUS_TRANSITIONS[account.status]:
-        raise Refusal("STATE_TRANSITION", state=account.status.name, wanted=status.name)
+        legal = [allowed.name for allowed in STATUS_TRANSITIONS[account.status]]
+        legal += _SANCTIONS.get(account.status, ())
+        raise illegal(account.status.name, status.name, legal)
     expect = Expect.STATUS
     if status is AccountStatus.CLOSED:
         if money.online < 0:
@@ -335,8 +339,9 @@ def erase_holder(account: AccountFacts) -> Plan:
     **Source:** regulation 三.5 (closing), 七.3; PIPL article 47 (the purpose has ended).
     """
     if account.erased or account.status is not AccountStatus.CLOSED:
+        legal = [] if account.erased else STATUS_TRANSITIONS[account.status]
         state = "ERASED" if account.erased else account.status.name
-        raise Refusal("STATE_TRANSITION", state=state, wanted="ERASED")
+        raise illegal(state, "ERASED", (status.name for status in legal))
     effect = EffectPlan(
         kind=EffectKind.ACCOUNT_STATUS,
         row=account.number,

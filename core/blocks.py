@@ -206,6 +206,10 @@ class Block:
         """Return the type of every record, one byte each, without reading the records."""
         return self._raw[HEADER_BYTES + 8 : self._payload_at : RECORD_BYTES]
 
+    def reasons(self) -> bytes:
+        """Return the low byte of every record's reason, without reading the records."""
+        return self._raw[HEADER_BYTES + 10 : self._payload_at : RECORD_BYTES]
+
     def record(self, index: int) -> Record:
         """Read one record.
 

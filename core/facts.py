@@ -74,7 +74,10 @@ class TerminalFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HolderFacts:
-    """A holder's papers. ``photo_version`` 0: there is no photo. ``changed_seq`` is the etag."""
+    """A holder's papers. ``photo_version`` 0: there is no photo. ``changed_seq`` is the etag.
+
+    ``held_for_leave``: the account is suspended because of a leave, and for nothing else.
+    """
 
     number: int
     account_no: str
@@ -88,3 +91,4 @@ class HolderFacts:
     account_status: AccountStatus
     open_time_us: int
     changed_seq: int
+    held_for_leave: bool

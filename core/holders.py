@@ -244,6 +244,61 @@ def check_change(known: HolderFacts, wanted: WantedChange) -> HolderStatus:
     return after
 
 
+def leave_effect(known: HolderFacts, after: HolderStatus, *, spending: str) -> EffectPlan | None:
+    """Return what a change of status does to the account; None: nothing.
+
+    The value at the beginning of the leave decides. Suspending an account that is suspended already
+    takes the end of that suspension away: it is resumed by hand, whatever comes first.
+
+    Args:
+        known: the holder as they stand.
+        after: the status from now on.
+        spending: parameter ``leave_spending``.
+
+    **Source:** regulation 八.1; D19.
+    """
+    begins = after is HolderStatus.ON_LEAVE and after is not known.status and spending == "NONE"
+    ends = after is HolderStatus.ENROLLED and known.held_for_leave
+    if begins and known.account_status in {AccountStatus.NORMAL, AccountStatus.SUSPENDED}:
+        status = AccountStatus.SUSPENDED
+    elif ends and known.account_status is AccountStatus.SUSPENDED:
+        status = AccountStatus.NORMAL
+    else:
+        return None
+    return EffectPlan(
+        kind=EffectKind.ACCOUNT_STATUS,
+        row=known.number,
+        event=RowEvent.STATUS,
+        expect=Expect.STATUS,
+        expect_status=known.account_status,
+        body=AccountBody(status=status, event=RowEvent.STATUS).pack(),
+    )
+
+
+def change(known: HolderFacts, after: HolderStatus, sealed: bytes, *, spending: str) -> Plan:
+    """Plan a change of one holder that ``check_change`` allowed.
+
+    Args:
+        known: the holder as they stand.
+        after: the status from now on.
+        sealed: the person from now on, under the holder's key.
+        spending: parameter ``leave_spending``.
+
+    **Source:** regulation 三.5, 八.1; D19.
+    """
+    effect = leave_effect(known, after, spending=spending)
+    holds = effect is not None and after is HolderStatus.ON_LEAVE
+    holds = holds and known.account_status is AccountStatus.NORMAL
+    document = documents.HoldersChanged(
+        roster=b"",
+        numbers=(known.number,),
+        sealed=(sealed,),
+        statuses=(after,),
+        held=(known.number,) if holds else (),
+    )
+    return Plan(document=document, effects=() if effect is None else (effect,))
+
+
 def changed(kept: Person, wanted: WantedChange, *, phone_hashes: tuple[bytes, ...]) -> Person:
     """Return a person after a change; ``phone_hashes`` are of the new telephone number."""
     weak = kept.weak_hashes

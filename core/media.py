@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from core import documents
-from core.cards import ENGINE_STATE, PHYSICAL_CARD, CardEvent, CardState, state_on, take
+from core.cards import (
+    ENGINE_STATE,
+    PHYSICAL_CARD,
+    CardEvent,
+    CardState,
+    legal_events,
+    state_on,
+    take,
+)
 from core.plans import EffectKind, EffectPlan, Expect, Plan
-from core.refusals import Refusal
+from core.refusals import Refusal, illegal
 from core.rows import MediumBody, MediumFlag, MediumState, RowEvent
 
 if TYPE_CHECKING:
@@ -106,8 +114,10 @@ def unbind(medium: MediumFacts) -> Plan:
     if medium.state in {MediumState.VOID, MediumState.UNBOUND} or (
         card and medium.state is not MediumState.RETURNED
     ):
+        live = medium.state.name in CardState.__members__
+        legal = legal_events(CardState[medium.state.name], medium.flags) if live else ()
         marks = "+".join(["", *(flag.name or "" for flag in MediumFlag if flag in medium.flags)])
-        raise Refusal("STATE_TRANSITION", state=medium.state.name + marks, wanted="UNBOUND")
+        raise illegal(medium.state.name + marks, "UNBOUND", (event.name for event in legal))
     return Plan(document=documents.MediumUnbound(), effects=(unbind_effect(medium),))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from core import documents
 from core.plans import EffectKind, EffectPlan, Expect, Plan
-from core.refusals import Refusal, missing, taken
+from core.refusals import Refusal, illegal, missing, taken
 from core.rows import KEYPAD, MerchantBody, ServiceStatus, TerminalBody
 
 if TYPE_CHECKING:
@@ -159,4 +159,4 @@ def format_etag(changed_seq: int) -> str:
 
 def _refuse_withdrawn(status: ServiceStatus) -> None:
     if status is ServiceStatus.WITHDRAWN:
-        raise Refusal("STATE_TRANSITION", state=status.name)
+        raise illegal(status.name, "CHANGE", ())

@@ -105,6 +105,7 @@ PARAMETERS: Final = (
     _choice("weak_password_mode", "ENFORCE WARN", "五.2", "弱密码处理", "Whether weak passwords are refused or only warned of"),
     _number("password_history", 3, "passwords", 0, 10, "五.2", "不得重复的历史密码数", "Last passwords that may not come back"),
     _number("query_password_min", 8, "chars", 6, 64, "四.4", "查询密码最短长度", "Shortest query password a holder may choose"),
+    _choice("initial_query_use", "CHANGE_ONLY ALL", "五.2", "初始查询密码可办业务", "What the initial query password opens until it is changed: changes of passwords and loss reports, or all of self-service"),
     _number("query_tries", 5, "tries", 1, 20, "三.2", "查询密码可错次数", "Wrong query passwords before self-service locks"),
     _number("query_lock_seconds", 86_400, "s", 60, 2_592_000, "三.2", "查询密码锁定时长", "How long that lock lasts"),
     # sessions

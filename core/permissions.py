@@ -68,6 +68,10 @@ PUBLIC: Final = frozenset({"session.open", "loss.report"})
 SIGNED_IN: Final = frozenset({"session.own"})
 """Permissions of everybody who is signed in, whatever their roles: their own session and password."""
 
+WITH_INITIAL_PASSWORD: Final = PUBLIC | SIGNED_IN | {"own.session", "own.password"}
+"""Permissions of a holder whose query password is still the initial one (五.2), which others can guess:
+to change passwords, and to report a loss."""
+
 _HOLDER: Final = Role.HOLDER
 _TEACHER: Final = Role.CLASS_TEACHER
 _AFFAIRS: Final = Role.STUDENT_AFFAIRS
@@ -133,6 +137,8 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "refund.list": (_FINANCE, _AUDITOR),
     "sanction.set": (_OFFICER, _SUPERVISOR),
     "hours.override": (_SUPERVISOR,),
+    "alert.read": (_OFFICER, _SUPERVISOR, _AUDITOR),
+    "alert.close": (_OFFICER, _SUPERVISOR),
     "notice.read": (_TEACHER, _AFFAIRS, _OFFICER, _SUPERVISOR),
     # the holder's own
     "own.session": (_HOLDER,),
@@ -149,6 +155,7 @@ _TABLE: Final[dict[str, tuple[Role, ...]]] = {
     "parameter.propose": (_MAKER,),
     "parameter.approve": (_CHECKER,),
     "parameter.what_if": (_MAKER, _CHECKER, _AUDITOR),
+    "category.read": (_MAKER, _CHECKER, _OFFICER, _SUPERVISOR, _FINANCE, _MERCHANT, _AUDITOR, _OPS),
     "calendar.read": tuple(role for role in Role if role is not Role.TERMINAL),
     # access
     "access.check": (_TERMINAL,),

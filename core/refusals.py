@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from core.catalogue import BY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from core.catalogue import Reason
 
 
@@ -72,3 +74,15 @@ def missing(what: str) -> Refusal:
 def taken(what: str) -> Refusal:
     """Return the refusal of an identifier that is in use already."""
     return Refusal("ALREADY_EXISTS", what=what)
+
+
+def illegal(state: str, wanted: str, legal: Iterable[str]) -> Refusal:
+    """Return the refusal of what a state does not allow.
+
+    Args:
+        state: as it stands.
+        wanted: status or act that was asked for.
+        legal: what would be allowed.
+    """
+    names = ", ".join(sorted(legal))
+    return Refusal("STATE_TRANSITION", state=state, wanted=wanted, legal=names or "-")

@@ -121,6 +121,12 @@ EVENT_NOTES: Final[Mapping[CaseEvent, str]] = {
 """What an event asks for and does."""
 
 _UNSETTLED: Final = frozenset({FeeState.DUE, FeeState.WAIVER_PROPOSED})
+_FEE_EVENTS: Final[Mapping[CaseEvent, frozenset[FeeState]]] = {
+    CaseEvent.CONFIRM_FEE: _UNSETTLED,
+    CaseEvent.WAIVE_FEE: _UNSETTLED,
+    CaseEvent.REFUND_FEE: frozenset({FeeState.REFUNDABLE}),
+}
+"""Events that ask for a state of the fee, too."""
 
 
 def legal_events(state: CaseState) -> tuple[CaseEvent, ...]:
@@ -139,6 +145,24 @@ def take(state: CaseState, event: CaseEvent) -> CaseState:
         legal = ", ".join(found.name for found in legal_events(state))
         raise Refusal("CASE_STATE", state=state.name, wanted=event.name, legal=legal or "-")
     return after
+
+
+def _take_fee(case: CaseFacts, event: CaseEvent) -> CaseState:
+    """Return the state after an event of the fee, which must stand right for it, too."""
+    after = take(case.state, event)
+    if case.fee_state in _FEE_EVENTS[event]:
+        return after
+    legal = (
+        found.name
+        for found in legal_events(case.state)
+        if found not in _FEE_EVENTS or case.fee_state in _FEE_EVENTS[found]
+    )
+    raise Refusal(
+        "CASE_STATE",
+        state=f"{case.state.name}, fee {case.fee_state.name}",
+        wanted=event.name,
+        legal=", ".join(legal) or "-",
+    )
 
 
 def missing(papers: Mapping[Paper, str], fee: FeeState) -> tuple[str, ...]:
@@ -235,14 +259,7 @@ def confirm_fee(
 
     **Source:** regulation 三.4(2) "缴纳工本费30元/张".
     """
-    state = take(case.state, CaseEvent.CONFIRM_FEE)
-    if case.fee_state not in _UNSETTLED:
-        raise Refusal(
-            "CASE_STATE",
-            state=f"{case.state.name}, fee {case.fee_state.name}",
-            wanted=CaseEvent.CONFIRM_FEE.name,
-            legal="-",
-        )
+    state = _take_fee(case, CaseEvent.CONFIRM_FEE)
     if not finance and Paper.RECEIPT not in case.papers:
         raise Refusal("RECEIPT_IMAGE_REQUIRED")
     check_receipt(receipt, fee_fen=case.fee_fen, moment=moment)
@@ -265,17 +282,10 @@ def waive_fee(case: CaseFacts, actor: str) -> Plan:
 
     **Source:** regulation 三.4(2), 六.3a (nobody waives alone).
     """
-    state = take(case.state, CaseEvent.WAIVE_FEE)
+    state = _take_fee(case, CaseEvent.WAIVE_FEE)
     if case.fee_state is FeeState.DUE:
         document = WaiverProposed(account=case.account_number, case_no=case.case_no)
         return Plan(document=document, effects=())
-    if case.fee_state is not FeeState.WAIVER_PROPOSED:
-        raise Refusal(
-            "CASE_STATE",
-            state=f"{case.state.name}, fee {case.fee_state.name}",
-            wanted=CaseEvent.WAIVE_FEE.name,
-            legal="-",
-        )
     if case.proposed_by == actor:
         raise Refusal("SELF_APPROVAL")
     waived = FeeWaived(
@@ -294,14 +304,7 @@ def refund_fee(case: CaseFacts) -> Plan:
 
     **Source:** regulation 三.3b; D8.
     """
-    take(case.state, CaseEvent.REFUND_FEE)
-    if case.fee_state is not FeeState.REFUNDABLE:
-        raise Refusal(
-            "CASE_STATE",
-            state=f"{case.state.name}, fee {case.fee_state.name}",
-            wanted=CaseEvent.REFUND_FEE.name,
-            legal="-",
-        )
+    _take_fee(case, CaseEvent.REFUND_FEE)
     document = FeeRefunded(account=case.account_number, case_no=case.case_no)
     return Plan(
         document=document, effects=fee_effects(case.account_number, case.fee_fen, back=True)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from core.accounts import status_effect
+from core.accounts import STATUS_TRANSITIONS, status_effect
 from core.cards import TABLE, CardEvent
 from core.documents.cards import HolderWarned, HoursOverridden, UseResumed, UseSuspended
 from core.media import happen
 from core.plans import EffectKind, EffectPlan, Expect, Plan
-from core.refusals import Refusal, invalid
+from core.refusals import Refusal, illegal, invalid
 from core.rows import AccountBody, AccountStatus, MediumBody, MediumFlag, RowEvent
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def suspend_account(account: AccountFacts, *, until_us: int, now_us: int) -> Pla
     if account.status is AccountStatus.SUSPENDED:
         raise Refusal("SUSPENDED")
     if account.status is not AccountStatus.NORMAL:
-        raise Refusal("STATE_TRANSITION", state=account.status.name, wanted="SUSPENDED")
+        legal = STATUS_TRANSITIONS[account.status]
+        raise illegal(account.status.name, "SUSPENDED", (status.name for status in legal))
     effects = [status_effect(account, AccountStatus.SUSPENDED)]
     if until_us:
         effects.append(

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 from core.documents import staff as documents
 from core.permissions import SCOPED, Role
 from core.plans import Plan
-from core.refusals import Refusal, invalid, missing, taken
+from core.refusals import Refusal, illegal, invalid, missing, taken
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from core.documents import Document
 
 FIRST_ADMIN: Final = "admin"
@@ -24,6 +26,8 @@ PASSWORD_MAX: Final = 128
 """Characters of a staff password at most."""
 SCOPE_MAX: Final = 64
 STAFF_MAX: Final = 100_000
+GRANTS_MAX: Final = 64
+"""Grants of one member at once."""
 """Members of staff at most: their numbers stay far below the holders' in the journal."""
 NOT_FOR_STAFF: Final = frozenset({Role.HOLDER, Role.TERMINAL})
 """Roles that are what somebody is, not granted."""
@@ -141,6 +145,7 @@ def create(
         raise taken("staff")
     if number > STAFF_MAX:
         raise Refusal("TABLE_FULL", table="staff")
+    _check_count(set(grants))
     _check_exclusive(frozenset(grant.role for grant in grants))
     document = documents.StaffCreated(
         staff=number,
@@ -157,6 +162,7 @@ def grant_role(member: StaffFacts, grant: Grant, *, actor: str) -> Plan:
     _check_other(member, actor)
     if grant in member.grants:
         raise taken("grant")
+    _check_count({*member.grants, grant})
     _check_exclusive(member.roles | {grant.role})
     return _only(
         documents.StaffRoleGranted(staff=member.number, role=grant.role.name, scope=grant.scope)
@@ -187,7 +193,7 @@ def disable(member: StaffFacts, *, actor: str, other_admins: int) -> Plan:
     _check_last_admin(member, other_admins)
     _check_other(member, actor)
     if member.disabled:
-        raise Refusal("STATE_TRANSITION", state="DISABLED")
+        raise illegal("DISABLED", "DISABLE", ["ENABLE"])
     return _only(documents.StaffDisabled(staff=member.number))
 
 
@@ -195,7 +201,7 @@ def enable(member: StaffFacts, *, actor: str) -> Plan:
     """Let a disabled member in again."""
     _check_other(member, actor)
     if not member.disabled:
-        raise Refusal("STATE_TRANSITION", state="ENABLED")
+        raise illegal("ENABLED", "ENABLE", ["DISABLE"])
     return _only(documents.StaffEnabled(staff=member.number))
 
 
@@ -241,6 +247,11 @@ def password_fault(password: str, name: str, *, shortest: int) -> str:
 
 def _only(document: Document) -> Plan:
     return Plan(document=document, effects=())
+
+
+def _check_count(grants: AbstractSet[Grant]) -> None:
+    if len(grants) > GRANTS_MAX:
+        raise Refusal("TABLE_FULL", table="grants")
 
 
 def _check_exclusive(roles: frozenset[Role]) -> None:

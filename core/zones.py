@@ -14,7 +14,7 @@ from core.access import Emergency, Passback
 from core.documents import access as documents
 from core.merchants import check_etag
 from core.plans import Plan
-from core.refusals import Refusal, invalid, missing
+from core.refusals import Refusal, illegal, invalid, missing
 from core.rows import ServiceStatus
 from core.time_windows import timetable_fault
 
@@ -122,7 +122,7 @@ def set_zone(
         raise Refusal("GATE_TAKEN", terminal=others[0])
     for gate in gates:
         if gate.status is ServiceStatus.WITHDRAWN:
-            raise Refusal("STATE_TRANSITION", state=gate.status.name, wanted="GATE")
+            raise illegal(gate.status.name, "GATE", ())
     document = documents.ZoneSet(
         zone=wanted.zone,
         name=wanted.name,
@@ -188,7 +188,9 @@ def set_emergency(zone: ZoneFacts, mode: Emergency) -> Plan:
         Refusal: STATE_TRANSITION: it stands so already.
     """
     if zone.emergency is mode:
-        raise Refusal("STATE_TRANSITION", state=mode.name, wanted=mode.name)
+        raise illegal(
+            mode.name, mode.name, (other.name for other in Emergency if other is not mode)
+        )
     document = documents.ZoneEmergencySet(zone=zone.zone, mode=mode, previous=zone.emergency)
     return Plan(document=document, effects=())
 

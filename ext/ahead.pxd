@@ -1,7 +1,7 @@
 """Asking the memory for rows before their command's turn: at a million accounts each is a miss.
 
 A command's rows hang together: the index names the medium, the medium the account. So they are
-asked for in three steps, each when the one before has arrived. A wrong guess costs nothing.
+asked for in steps, each when the one before has arrived. A wrong guess costs nothing.
 """
 
 from libc.stdint cimport uint32_t
@@ -14,14 +14,23 @@ from ext.rows cimport find16, load64, spot16
 from ext.tables cimport cc_tables
 
 cdef enum:
+    AHEAD_COMMAND = 40   # the command itself: another core has written it
     AHEAD_INDEX = 24     # commands before its turn: the slot of the medium's key
     AHEAD_MEDIUM = 16    # the medium's row
     AHEAD_ACCOUNT = 8    # the account's row, the idempotency key's entry
     CANDIDATES = 4       # rows of media that share a neighbourhood of the index
+    LINE = 64
 
 
 cdef inline uint32_t medium_slot(const cc_tables *t, const cc_command *c) noexcept nogil:
     return spot16(load64(c.medium_key), load64(c.medium_key + 8)) & t.medium_index.mask
+
+
+cdef inline void ask_command(const cc_command *c) noexcept nogil:
+    """What a tap fills of it: up to the originals."""
+    prefetch(c)
+    prefetch(<const char *>c + LINE)
+    prefetch(<const char *>c + 2 * LINE)
 
 
 cdef inline void ask_index(const cc_tables *t, const cc_command *c) noexcept nogil:

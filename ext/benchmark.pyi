@@ -1,4 +1,4 @@
-"""The in-process driver of bench/: the engine without queue, futures and other threads."""
+"""The in-process driver of bench/: the engine without queue and futures."""
 
 from array import array
 from typing import Self, TypedDict, type_check_only
@@ -12,11 +12,13 @@ class Phases(TypedDict):
     decide_ns: array[int]  # decide and apply, state hash included
     seal_ns: array[int]  # CRCs and chain
     append_ns: array[int]  # the durable commit
+    block_ns: array[int]  # from the first decision to the acknowledgement
+    wall_ns: int  # of all blocks: phases of neighbouring blocks overlap
     approved: int
 
 @disjoint_base
 class Campus:
-    """An open directory whose engine is driven by hand; its threads do not run.
+    """An open directory whose engine is driven by hand; of its threads only the committer runs.
 
     `options` are those of ext.engine.Options. Raises EngineError as Engine does.
     """

@@ -109,14 +109,19 @@ cdef void checkpoint_copy(cc_checkpoint *cp, cc_tables *t) noexcept nogil:
 
 # ---- the checkpointer's thread ----
 
+cdef bint await_acknowledged(cc_checkpoint *cp, const cc_chunk *chunk) noexcept nogil:
+    """Until what the chunk's rows are as of is durable; False when told to stop before."""
+    while load64(cp.acknowledged) < chunk.seq:
+        if load32(&cp.stop) != 0:
+            return False
+        sleep_ns(ACKNOWLEDGED_POLL_NS)
+    return True
+
+
 cdef int write_chunk(cc_checkpoint *cp, cc_chunk *chunk) noexcept nogil:
     """Make a chunk durable, and with the last one the checkpoint. LMDB's code, 0 good."""
     cdef uint32_t i
     cdef int rc = 0
-    while load64(cp.acknowledged) < chunk.seq:
-        if load32(&cp.stop) != 0:
-            return 0
-        sleep_ns(ACKNOWLEDGED_POLL_NS)
     for i in range(chunk.n):
         page_seal(&chunk.page[i], <uint32_t>(chunk.key[i] >> 32), <uint32_t>chunk.key[i])
     if chunk.n != 0:
@@ -155,6 +160,8 @@ cdef void checkpoint_run(cc_checkpoint *cp) noexcept nogil:
                 bell_wait(&cp.bell, -1)
             bell_disarm(&cp.bell)
             continue
+        if not await_acknowledged(cp, chunk):
+            return
         began = monotonic_ns()
         rc = write_chunk(cp, chunk) if load32(&cp.failed) == 0 else 0
         if rc != 0:

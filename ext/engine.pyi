@@ -44,6 +44,7 @@ class Options(TypedDict, total=False):
     schedules_max: int  # 65,536 effects that wait for their time
     queue: int  # 16,384 commands
     block_max: int  # 8,192 records
+    overlap_from: int  # 128 records: from here on a block is committed beside the sequencer
     segment_bytes: int  # 268,435,456
     journal_bytes_max: int  # 0: the file system's size
     checkpoint_records: int  # checkpoint at least every so many records

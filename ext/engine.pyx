@@ -17,6 +17,7 @@ from ext.commands cimport (
     CC_CF_BY_ACCOUNT, CC_OP_GET_ACCOUNT, CC_OP_HISTORY, CC_OP_NONE, CC_ST_DRAINING,
     CC_ST_OVERLOADED, cc_command,
 )
+from ext.committer cimport committer_run
 from ext.errors import (
     DirectoryBusy, EngineError, JournalCorrupt, KeyMismatch, Malformed, Refused,
 )
@@ -101,7 +102,8 @@ cdef class Engine:
         if self.threads or self.closed:
             raise EngineError("the engine was started before")
         for name, body in (
-            ("sequencer", self._sequence), ("reader", self._read), ("checkpoint", self._write),
+            ("sequencer", self._sequence), ("committer", self._commit), ("reader", self._read),
+            ("checkpoint", self._write),
         ):
             thread = threading.Thread(target=body, name=name, daemon=True)
             self.threads.append(thread)
@@ -110,6 +112,10 @@ cdef class Engine:
     def _sequence(self):
         with nogil:
             sequencer_run(self.s)
+
+    def _commit(self):
+        with nogil:
+            committer_run(self.s)
 
     def _read(self):
         with nogil:

@@ -14,6 +14,7 @@ from ext.clocks cimport clock_now_us
 from ext.commands cimport (
     CC_EF_CATEGORY, CC_EF_MEALS, CC_EF_RULES, CC_OP_OFFICE, CC_ST_OK, cc_command, cc_effect,
 )
+from ext.committer cimport flight_commit, flight_release
 from ext.feed cimport cc_feed, cc_ticket, feed_close, feed_open
 from ext.records cimport (
     CC_C_DAY, CC_C_HOLD, CC_C_MEAL, CC_C_REFUNDABLE, CC_C_SPEND, CC_C_SUBSIDY, CC_CAT_ACCESS,
@@ -21,7 +22,7 @@ from ext.records cimport (
     cc_meals_body, cc_rules_body,
 )
 from ext.ring cimport ring_place, ring_publish, ring_reserve
-from ext.sequencer cimport flight_commit, flight_decide, flight_release
+from ext.sequencer cimport flight_decide
 from ext.shared cimport cc_shared
 from ext.store cimport cc_identity
 
@@ -115,9 +116,9 @@ cdef int write_first_block(cc_shared *s, const cc_identity *identity) except -1:
         fill_effects(c.effect, identity)
         ring_publish(&s.ring, place, 1)
         with nogil:
-            flight_decide(s, &s.flight)
-            flight_commit(s, &s.flight)
-            flight_release(s, &s.flight)
+            flight_decide(s, &s.flight[0])
+            flight_commit(s, &s.flight[0])
+            flight_release(s, &s.flight[0])
         if ticket.reply.status != CC_ST_OK:
             raise EngineError(
                 f"the first block was refused: status {ticket.reply.status} at effect"

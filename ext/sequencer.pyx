@@ -1,23 +1,24 @@
 """The sequencer's loop.
 
-One block: take what has arrived, decide each command in RAM, append all records at once, let the
-answers go. Batching needs no tuning: what arrives while a block is committed makes the next one.
+One block: take what has arrived, decide each command in RAM, have all records appended at once and
+the answers let go. Batching needs no tuning: what arrives while a block is committed makes the next
+one, and when that is much it is decided meanwhile.
 
 **Source:** regulation 七.1: answers go when their block is durable, not before.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from ext.ahead cimport (
-    AHEAD_ACCOUNT, AHEAD_INDEX, AHEAD_MEDIUM, ask_account, ask_index, ask_medium,
+    AHEAD_ACCOUNT, AHEAD_COMMAND, AHEAD_INDEX, AHEAD_MEDIUM, ask_account, ask_command, ask_index,
+    ask_medium,
 )
 from ext.atomics cimport (
-    bell_arm, bell_disarm, bell_ring, bell_wait, fence, load32, load64, monotonic_ns, store32,
-    store64,
+    bell_arm, bell_disarm, bell_ring, bell_wait, load32, load64, monotonic_ns, store32,
 )
-from ext.blocks cimport BLOCK_OK, block_bytes, block_seal
+from ext.blocks cimport block_bytes
 from ext.blocktime cimport begin_block, end_block, next_due_us
 from ext.checkpoint cimport (
     cc_checkpoint, checkpoint_can_copy, checkpoint_copy, checkpoint_start, checkpoint_wanted,
@@ -27,21 +28,22 @@ from ext.commands cimport (
     CC_CF_NO_DEBITS, CC_OP_NONE, CC_OP_OFFICE, CC_PIN_MAX, CC_ST_EXPIRED, CC_ST_KEY_LOADING,
     CC_ST_OK, CC_ST_OVERLOADED, cc_command, cc_effect, cc_reply,
 )
+from ext.committer cimport (
+    flight_next, flight_send, flights_await, flights_landed, take_stand,
+)
 from ext.decide cimport decide
 from ext.digest cimport wipe
-from ext.feed cimport cc_ticket, outbox_add, outbox_release, ticket_of
+from ext.feed cimport cc_ticket, outbox_add, ticket_of
 from ext.jobs cimport (
     CC_J_BATCH, CC_J_HISTORY, CC_J_ORIGINAL, CC_J_REPLAY, cc_job, job_end, job_new, lane_empty,
-    lane_put, lane_take,
+    lane_take,
 )
-from ext.journal cimport (
-    cc_fatal, cc_space, journal_append, journal_space, journal_wants_next,
-)
+from ext.journal cimport cc_space, journal_space, journal_wants_next
 from ext.oldbatch cimport batch_claim, batch_loaded, batch_unclaim
 from ext.records cimport CC_O_DECLINED
-from ext.ring cimport ring_advance, ring_peek
+from ext.ring cimport ring_advance, ring_depth, ring_peek
 from ext.shared cimport (
-    CC_REASONS_COUNTED, CC_SIZE_CLASSES, CC_SPACE_FULL, CC_TIME_CLASSES, cc_flight, cc_shared,
+    CC_REASONS_COUNTED, CC_SPACE_FULL, cc_flight, cc_shared,
 )
 from ext.tables cimport (
     CC_D_BLOCK_FULL, CC_D_DONE, CC_D_HISTORY, CC_D_LOAD_BATCH, CC_D_READ, CC_D_REPLAY,
@@ -191,7 +193,10 @@ cdef void decide_returned(cc_shared *s, cc_flight *f, uint32_t now_ms) noexcept 
 
 cdef inline void look_ahead(cc_shared *s) noexcept nogil:
     """Rows of the commands next but some; of those not published yet there is nothing to ask."""
-    cdef const cc_command *c = ring_peek(&s.ring, AHEAD_INDEX)
+    cdef const cc_command *c = ring_peek(&s.ring, AHEAD_COMMAND)
+    if c != NULL:
+        ask_command(c)
+    c = ring_peek(&s.ring, AHEAD_INDEX)
     if c != NULL:
         ask_index(&s.tables, c)
     c = ring_peek(&s.ring, AHEAD_MEDIUM)
@@ -227,74 +232,12 @@ cdef bint flight_decide(cc_shared *s, cc_flight *f) noexcept nogil:
             break
         ring_advance(&s.ring)
     end_block(&s.tables, &f.block)
-    s.counters.decide_ns += monotonic_ns() - began
-    return f.block.n != 0 or f.answers.n != 0 or f.jobs_first != NULL
-
-
-# ---- committing ----
-
-cdef inline uint32_t class_of(uint64_t value, uint32_t classes) noexcept nogil:
-    """Index of the power of two a value reaches: 1 -> 0, 2..3 -> 1, 4..7 -> 2."""
-    cdef uint32_t at = 0
-    while value > 1 and at < classes - 1:
-        value >>= 1
-        at += 1
-    return at
-
-
-cdef void tell_head(cc_shared *s) noexcept nogil:
-    """Publish the newest block for head(): its readers try again while the generation is odd."""
-    cdef cc_tables *t = &s.tables
-    store32(&s.generation, s.generation + 1)
-    fence()
-    s.decided_seq, s.decided_us = t.applied_seq, t.time_us
-    s.decided_date, s.decided_rules = t.business_date, t.rule_version
-    s.state_lo, s.state_hi = t.state_lo, t.state_hi
-    memcpy(s.head_chain, s.chain, 32)
-    fence()
-    store32(&s.generation, s.generation + 1)
-
-
-cdef void flight_commit(cc_shared *s, cc_flight *f) noexcept nogil:
-    """Seal the block and append it. On any doubt, stop: nobody knows what is on the disk."""
-    cdef int64_t began = monotonic_ns(), took
-    cdef int rc
-    if f.block.n == 0:
-        return
-    rc = block_seal(
-        &f.block, s.chain, s.tables.state_lo, s.tables.state_hi, s.sha, &f.trailer, f.part)
-    if rc != BLOCK_OK:
-        cc_fatal(b"sealing a block failed", rc)
-    rc = journal_append(&s.journal, &f.block.head, f.part)
-    if rc != 0:
-        cc_fatal(s.journal.fault.what, rc)
-    memcpy(s.chain, f.trailer.chain, 32)
-    tell_head(s)
-    s.space_written += block_bytes(f.block.n, f.block.payload_len)
-    took = monotonic_ns() - began
-    s.counters.commit_ns += took
-    s.counters.blocks += 1
-    s.counters.records += f.block.n
-    s.counters.block_sizes[class_of(f.block.n, CC_SIZE_CLASSES)] += 1
-    s.counters.commit_us[class_of(<uint64_t>(took // 1000), CC_TIME_CLASSES)] += 1
-
-
-cdef void flight_release(cc_shared *s, cc_flight *f) noexcept nogil:
-    """The block is durable: say so, let its answers go, send the reader what it may now read."""
-    cdef int64_t began = monotonic_ns()
-    cdef cc_job *job = f.jobs_first
-    cdef cc_job *next
+    take_stand(&s.tables, &f.stand)
     if f.block.n != 0:
-        store64(&s.acknowledged_seq, f.block.head.last_seq)
-    outbox_release(&f.answers)
-    if job != NULL:
-        while job != NULL:
-            next = job.next
-            lane_put(&s.jobs.to_reader, job)
-            job = next
-        f.jobs_first = f.jobs_last = NULL
-        bell_ring(&s.reader_bell)
-    s.counters.answer_ns += monotonic_ns() - began
+        s.space_written += block_bytes(f.block.n, f.block.payload_len)
+    f.began_ns, f.decide_ns = began, monotonic_ns() - began
+    s.counters.decide_ns += f.decide_ns
+    return f.block.n != 0 or f.answers.n != 0 or f.jobs_first != NULL
 
 
 # ---- the loop ----
@@ -308,10 +251,23 @@ cdef bint work_waits(cc_shared *s) noexcept nogil:
     )
 
 
+cdef bint may_decide(cc_shared *s) noexcept nogil:
+    """Whether to begin a block: behind one that is under way only with much to do.
+
+    A block cut for a few commands would make those that come a moment later wait for two commits.
+    """
+    return (
+        flight_next(s) != NULL
+        and work_waits(s)
+        and (ring_depth(&s.ring) >= s.overlap_from or flights_landed(s))
+    )
+
+
 cdef bint between_blocks(cc_shared *s) noexcept nogil:
     """A step of the checkpoint, if one runs or is due; True when something was done."""
     cdef cc_checkpoint *cp = &s.checkpoint
     if checkpoint_wanted(cp, &s.tables):
+        flights_await(s)  # it notes the chain of the newest block decided
         checkpoint_start(cp, &s.tables, s.chain)
     if not checkpoint_can_copy(cp):
         return False
@@ -322,23 +278,26 @@ cdef bint between_blocks(cc_shared *s) noexcept nogil:
 cdef void sleep_until_work(cc_shared *s) noexcept nogil:
     cdef int64_t wait_ns = TEST_CLOCK_POLL_NS if s.clock.test != NULL else IDLE_NS
     cdef int64_t due_us = next_due_us(&s.tables) - clock_now_us(&s.clock)
-    if due_us < wait_ns // 1000:
+    # Behind a block under way the committer's ring is what counts.
+    if due_us < wait_ns // 1000 and flights_landed(s):
         wait_ns = max(due_us, <int64_t>1) * 1000
     bell_arm(&s.ring.bell)
-    if not work_waits(s) and load32(&s.stop) == 0 and load32(&s.pause) == 0 \
+    if not may_decide(s) and load32(&s.stop) == 0 and load32(&s.pause) == 0 \
             and not checkpoint_can_copy(&s.checkpoint):
         bell_wait(&s.ring.bell, wait_ns)
     bell_disarm(&s.ring.bell)
 
 
 cdef void note_drained(cc_shared *s) noexcept nogil:
-    if load32(&s.draining) != 0 and load64(&s.ring.tail) == s.ring.head and s.jobs.busy == 0:
+    if load32(&s.draining) != 0 and load64(&s.ring.tail) == s.ring.head \
+            and s.jobs.busy == 0 and flights_landed(s):
         store32(&s.drained, 1)
 
 
 cdef void stand_still(cc_shared *s) noexcept nogil:
     """While somebody reads rows: between two blocks nothing changes."""
     while load32(&s.pause) != 0 and load32(&s.stop) == 0:
+        flights_await(s)
         store32(&s.paused, 1)
         bell_arm(&s.ring.bell)
         if load32(&s.pause) != 0 and load32(&s.stop) == 0:
@@ -361,22 +320,20 @@ cdef void look_at_space(cc_shared *s, int64_t now_ns) noexcept nogil:
 
 
 cdef void sequencer_run(cc_shared *s) noexcept nogil:
-    """Strategy `full`: a block is acknowledged at its own commit, so one is under way at a time."""
-    cdef cc_flight *f = &s.flight
-    cdef int64_t began
+    cdef cc_flight *f
     store32(&s.running, 1)
     while load32(&s.stop) == 0:
         stand_still(s)
-        began = monotonic_ns()
-        look_at_space(s, began)
-        if work_waits(s):
+        look_at_space(s, monotonic_ns())
+        if may_decide(s):
+            f = flight_next(s)
             if flight_decide(s, f):
-                flight_commit(s, f)
-                flight_release(s, f)
+                flight_send(s, f)
             between_blocks(s)
-            s.counters.slowest_block_ns = max(
-                s.counters.slowest_block_ns, monotonic_ns() - began)
         elif not between_blocks(s):
             note_drained(s)
             sleep_until_work(s)
+    flights_await(s)
+    store32(&s.commit_stop, 1)
+    bell_ring(&s.commit_bell)
     store32(&s.running, 0)

@@ -19,16 +19,27 @@ cdef enum:
     CC_TIME_CLASSES = 24         # commit times 1, 2, 4 ... microseconds
     CC_SPACE_ALARM = 700         # permille of the journal's room: a flag in the stats
     CC_SPACE_FULL = 950          # no debits from here on
+    CC_FLIGHTS = 2               # one is committed while the next is decided
+
+ctypedef struct cc_stand:        # where the tables stood when a block ended
+    uint64_t seq
+    int64_t time_us
+    uint32_t date, rules
+    uint64_t state_lo, state_hi
 
 ctypedef struct cc_flight:       # a block on its way from decision to answer
+    uint32_t handed              # it is the committer's until that clears it
     cc_block block
+    cc_stand stand
     cc_block_trailer trailer
     iovec part[4]
     cc_outbox answers            # leave when the block is acknowledged
     cc_job *jobs_first           # for the reader, then
     cc_job *jobs_last
+    int64_t began_ns, ended_ns   # from the first decision to the last answer let go
+    int64_t decide_ns, seal_ns, append_ns
 
-ctypedef struct cc_counters:     # written by the sequencer, read loosely by stats()
+ctypedef struct cc_counters:     # by the sequencer, or who commits; read loosely by stats()
     uint64_t blocks, records, replays, commands
     uint64_t decide_ns, commit_ns, answer_ns
     uint64_t block_sizes[CC_SIZE_CLASSES]
@@ -45,11 +56,16 @@ ctypedef struct cc_shared:
     cc_clock clock
     cc_journal journal           # the sequencer appends, everybody reads
     cc_checkpoint checkpoint
-    cc_flight flight             # `full` has one block under way at a time
-    cc_counters counters         # the sequencer's
-    uint8_t chain[32]            # of the newest block; the sequencer's
+    cc_flight flight[CC_FLIGHTS]
+    uint32_t deciding            # the flight the sequencer fills next
+    uint32_t committing          # the one the committer takes next
+    cc_bell commit_bell          # wakes the committer
+    uint32_t commit_stop         # no more will come
+    uint32_t overlap_from        # records or waiting commands worth waking the committer for
+    cc_counters counters
+    uint8_t chain[32]            # of the newest block committed; who commits has it
     uint64_t acknowledged_seq    # what is durable; who commits moves it
-    uint64_t decided_seq         # newest decided, for head()
+    uint64_t decided_seq         # of the newest block committed, for head()
     int64_t decided_us           # block time of it
     uint32_t decided_date, decided_rules
     uint8_t head_chain[32]
@@ -61,7 +77,7 @@ ctypedef struct cc_shared:
     uint32_t running             # the sequencer's loop is on
     uint32_t pause, paused       # asked to stand still between two blocks; it does
     int64_t monotonic_base_ns    # deadlines are milliseconds since then
-    void *sha                    # the sequencer's hashing context
+    void *sha                    # the hashing context of who commits
     cc_job *resume               # came back, found the block full
     int64_t space_looked_ns      # when the sequencer last looked at the journal's room
     uint64_t space_step, space_written  # bytes after which it looks again; bytes since then

@@ -11,7 +11,7 @@ from ext.jobs cimport jobs_close
 from ext.memory cimport tables_close
 from ext.records cimport CC_PAYLOAD_MAX, cc_record
 from ext.ring cimport ring_close
-from ext.shared cimport cc_flight, cc_shared
+from ext.shared cimport CC_FLIGHTS, cc_flight, cc_shared
 
 cdef extern from "<sys/mman.h>" nogil:
     enum:
@@ -54,7 +54,9 @@ cdef cc_shared *shared_new() except NULL:
 
 cdef int shared_open(cc_shared *s, uint32_t block_max) except -1:
     """The parts that need no directory; shared_free after any outcome."""
-    flight_open(&s.flight, block_max)
+    cdef int i
+    for i in range(CC_FLIGHTS):
+        flight_open(&s.flight[i], block_max)
     s.monotonic_base_ns = monotonic_ns()
     s.sha = sha256_new()
     if s.sha == NULL:
@@ -63,8 +65,10 @@ cdef int shared_open(cc_shared *s, uint32_t block_max) except -1:
 
 
 cdef void shared_free(cc_shared *s) noexcept:
-    free(s.flight.block.records)
-    free(s.flight.block.payload)
+    cdef int i
+    for i in range(CC_FLIGHTS):
+        free(s.flight[i].block.records)
+        free(s.flight[i].block.payload)
     sha256_free(s.sha)
     checkpoint_close(&s.checkpoint)
     jobs_close(&s.jobs)

@@ -10,6 +10,7 @@ from posix.unistd cimport close
 from ext.answers cimport Answers
 from ext.checkpoint cimport checkpoint_open
 from ext.clocks cimport clock_open
+from ext.committer cimport take_stand, tell_head
 from ext.digest cimport pin_mac_free, pin_mac_new, wipe
 from ext.genesis cimport write_first_block
 from ext.jobs cimport jobs_open
@@ -18,8 +19,7 @@ from ext.opening cimport journal_close, journal_open
 from ext.records cimport CC_BLOCK_MAX
 from ext.recovery cimport recover
 from ext.ring cimport ring_open
-from ext.sequencer cimport tell_head
-from ext.shared cimport cc_shared, shared_open
+from ext.shared cimport cc_shared, cc_stand, shared_open
 from ext.state cimport state_close
 from ext.store cimport CC_I_TEST, cc_identity, store_key, store_lock
 
@@ -35,6 +35,7 @@ BOUNDS = {
     "schedules_max": (65_536, 1, 1 << 20),
     "queue": (16_384, 16, 1 << 20),
     "block_max": (CC_BLOCK_MAX, 64, CC_BLOCK_MAX),
+    "overlap_from": (128, 1, CC_BLOCK_MAX),
     "segment_bytes": (0, 0, 1 << 40),          # 0: what the directory was made with
     "journal_bytes_max": (0, 0, 1 << 60),
     "checkpoint_records": (500_000, 1, 1 << 40),
@@ -69,6 +70,7 @@ cdef int open_memory(cc_shared *s, dict numbers, bint lock, cc_bounds *bounds) e
     bounds.holds, bounds.undos = numbers["holds_max"], numbers["undos_max"]
     bounds.requests, bounds.schedules = numbers["requests_max"], numbers["schedules_max"]
     shared_open(s, numbers["block_max"])
+    s.overlap_from = numbers["overlap_from"]
     tables_open(&s.tables, bounds)
     ring_open(&s.ring, numbers["queue"], lock)
     # A job for every place of the queue: a whole batch of replays is no reason to refuse.
@@ -94,6 +96,7 @@ cdef int open_journal(
 ) except -1:
     """Everything that needs the directory, whose lock is held."""
     cdef cc_identity identity
+    cdef cc_stand at
     opened.lock = store_lock(data_dir, &identity)
     opened.test = identity.flags & CC_I_TEST != 0
     opened.identity = (<char*>&identity)[:sizeof(cc_identity)]
@@ -112,7 +115,8 @@ cdef int open_journal(
     s.acknowledged_seq = s.journal.last_seq
     if s.journal.last_seq == 0:
         write_first_block(s, &identity)
-    tell_head(s)
+    take_stand(&s.tables, &at)
+    tell_head(s, &at)
     return 0
 
 

@@ -53,7 +53,8 @@ from server.services.ops import OpsService
 from server.services.terminal import TerminalService
 from server.sessions import Sessions
 from server.staff_secrets import StaffSecrets
-from server.trust import Trust
+from server.system_acts import SystemActs
+from server.trust import OPEN_ALWAYS, Trust
 from server.watch import Watch
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class Server:
         self._reset_admin = reset_admin
         self._running = contextlib.AsyncExitStack()
         self._health = health.aio.HealthServicer()
+        self._telling: asyncio.Future[list[None]] | None = None
         self.address = ""
         self.front_address = ""
         self._front: FrontDoor | None = None
@@ -183,7 +185,7 @@ class Server:
         )
         lane.start()
         stack.push_async_callback(lane.stop)
-        trust = Trust()
+        trust = Trust(self._say_not_serving)
         ops = OpsService(engine, projector, lane=lane, trust=trust)
         rates = TokenBuckets(settings.limits.terminal_rate, settings.limits.terminal_burst)
         terminal = TerminalService(
@@ -210,8 +212,11 @@ class Server:
         integrity = Integrity(engine, projector, trust, settings.integrity)
         integrity.start()
         stack.push_async_callback(integrity.stop)
+        system = SystemActs(office, trust)
+        system.start()
+        stack.push_async_callback(system.stop)
         metrics = CollectorRegistry()
-        metrics.register(EngineCollector(engine, projector, lane=lane))
+        metrics.register(EngineCollector(engine, projector, lane=lane, system=system, trust=trust))
         sessions = Sessions(clock)
         guards = self._make_guards(metrics, rates, sessions, trust)
         grpc_server = self._make_grpc(guards)
@@ -292,6 +297,13 @@ class Server:
         if self._settings.server.reflection:
             names = [*service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME]
             reflection.enable_server_reflection(names, grpc_server)
+
+    def _say_not_serving(self) -> None:
+        """Tell whoever watches health that nothing is decided any more."""
+        names = ("", *(name for name in service_names() if f"/{name}/" not in OPEN_ALWAYS))
+        self._telling = asyncio.gather(
+            *(self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING) for name in names)
+        )
 
     async def _listen(self, grpc_server: grpc.aio.Server) -> None:
         host, port = split_address(self._settings.server.address)

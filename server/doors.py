@@ -82,10 +82,8 @@ def add_papers(
     merchant_service_pb2_grpc.add_MerchantServiceServicer_to_server(
         MerchantService(office), grpc_server
     )
-    what_if = WhatIf(office)
-    stack.callback(what_if.close)
     parameter_service_pb2_grpc.add_ParameterServiceServicer_to_server(
-        ParameterService(office, what_if), grpc_server
+        ParameterService(office, WhatIf(office)), grpc_server
     )
     door = StaffDoor(
         office=office,

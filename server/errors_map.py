@@ -34,6 +34,22 @@ NOUNS_ZH: Final = {
     "card": "校园卡",
     "merchant": "商户",
     "terminal": "终端",
+    "alert": "警报",
+    "batch": "批次",
+    "case": "补卡单",
+    "certificate": "证明",
+    "change": "变更",
+    "document": "单据",
+    "face": "人脸",
+    "gate": "闸机",
+    "grant": "授权",
+    "group": "通行组",
+    "notice": "通知",
+    "parameter": "参数",
+    "photo": "照片",
+    "proposal": "提案",
+    "staff": "员工",
+    "zone": "区域",
 }
 """What NOT_FOUND and ALREADY_EXISTS speak of, for Chinese texts."""
 

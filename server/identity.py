@@ -30,6 +30,8 @@ class Principal:
         merchants: merchant ids a MERCHANT speaks for.
         account_number: of a HOLDER; 0 otherwise.
         pending: signed in with a one-time secret: may set password and codes, and nothing else.
+        initial: signed in with an initial query password: has ``WITH_INITIAL_PASSWORD``, and nothing
+            else.
     """
 
     actor: str
@@ -40,6 +42,7 @@ class Principal:
     merchants: frozenset[str] = frozenset()
     account_number: int = 0
     pending: bool = False
+    initial: bool = False
 
     def by(self, role: Role | None = None, reason: str = "") -> By:
         """Return who acts, for the journal.
@@ -63,7 +66,7 @@ def holder_actor(number: int) -> str:
     return f"holder:{number}"
 
 
-def holder_principal(number: int) -> Principal:
+def holder_principal(number: int, *, initial: bool = False) -> Principal:
     """Return the holder of an account as a caller: their own account, by self-service."""
     return Principal(
         actor=holder_actor(number),
@@ -71,6 +74,7 @@ def holder_principal(number: int) -> Principal:
         roles=frozenset({Role.HOLDER}),
         channel=Channel.SELF_SERVICE.value,
         account_number=number,
+        initial=initial,
     )
 
 

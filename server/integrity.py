@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 256 << 10
 """Blocks read at once, bytes."""
 LOOKS: Final = 3
-"""How often the engine's tables are looked at before they are said to differ: rules may be due."""
+"""How often the engine's tables are looked at: rules may change twice during one look."""
+POLL_S: Final = 0.02
 _TABLE_RULES: Final = 9
 
 _log = structlog.get_logger("campuscard.integrity")
@@ -110,16 +111,24 @@ class Integrity:
             self._projector.discard(fault)
 
     async def _check_engine(self) -> None:
+        """Compare the engine's tables with the journal as it was before or after the look."""
         for _ in range(LOOKS):
-            tables = self._engine.state_dump(_TABLE_RULES)
-            await self._walk_to(self._engine.head()["acknowledged_seq"])
-            if tables == self._ledger.tables:
-                return
+            before = self._engine.head()["decided_seq"]
+            # At this priority: the sequencer stands still while the thread looks.
+            tables = await asyncio.to_thread(self._engine.state_dump, _TABLE_RULES)
+            after = self._engine.head()["decided_seq"]
+            for seq in (before, after):
+                await self._walk_to(seq)
+                if tables == self._ledger.tables:
+                    return
         self._trust.lose("engine: it decides by other rules than the journal's")
 
     async def _walk_to(self, seq: int) -> None:
         loop = asyncio.get_running_loop()
         while self._walk.seq < seq:
+            if self._engine.head()["acknowledged_seq"] <= self._walk.seq:
+                await asyncio.sleep(POLL_S)  # it is being made durable
+                continue
             await loop.run_in_executor(self._pool, resting, lambda: self._step(seq))
 
     def _step(self, end: int) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ext.engine import Engine, Head, Stats
     from server.office_lane import OfficeLane
     from server.projector import Projector
+    from server.system_acts import SystemActs
+    from server.trust import Trust
 
 _NS: Final = 1_000_000_000
 _US: Final = 1_000_000
@@ -49,6 +51,8 @@ class Numbers:
     registry_seq: int
     registry_up: bool
     office_queue_depth: int
+    alerts_open: int
+    integrity_broken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ METRICS: Final = (
     Row("segment_error", Kind.GAUGE, "Error number of a next journal segment that could not be made ahead.", "not 0: make room before the present one is full", lambda n: n.stats["segment_error"]),
     Row("registry_seq", Kind.GAUGE, "Where the registry stands.", "far behind `campuscard_acknowledged_seq`", lambda n: n.registry_seq),
     Row("registry_up", Kind.GAUGE, "1 while the registry can be used.", "0: papers wait, payments go on", lambda n: n.registry_up),
+    Row("integrity_broken", Kind.GAUGE, "1 when the journal or the rules failed their check: nothing is decided.", "not 0: `campuscard status`, verify, restore from the mirror", lambda n: n.integrity_broken),
+    Row("alerts_open", Kind.GAUGE, "Alerts of the card office nobody has acknowledged, counted up to 10,000.", "above 0: `campuscard office alerts`", lambda n: n.alerts_open),
     Row("rule_version", Kind.GAUGE, "Version of the rules in force.", "", lambda n: n.head["rule_version"]),
     Row("blocks", Kind.COUNTER, "Blocks committed.", "", lambda n: n.stats["blocks"]),
     Row("records", Kind.COUNTER, "Records committed.", "", lambda n: n.stats["records"]),
@@ -118,12 +124,24 @@ class EngineCollector(Collector):
         engine: started.
         projector: started.
         lane: started.
+        system: started.
+        trust: whether anything is decided.
     """
 
-    def __init__(self, engine: Engine, projector: Projector, *, lane: OfficeLane) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        projector: Projector,
+        *,
+        lane: OfficeLane,
+        system: SystemActs,
+        trust: Trust,
+    ) -> None:
         self._engine = engine
         self._projector = projector
         self._lane = lane
+        self._system = system
+        self._trust = trust
 
     def collect(self) -> Iterable[Metric]:
         """Read everything once."""
@@ -133,6 +151,8 @@ class EngineCollector(Collector):
             registry_seq=self._projector.applied_seq,
             registry_up=not self._projector.error,
             office_queue_depth=self._lane.depth,
+            alerts_open=self._system.open_alerts,
+            integrity_broken=bool(self._trust.broken),
         )
         for row in METRICS:
             made = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily

@@ -1,7 +1,8 @@
 """From blocks to the registry: one function, live and in a rebuild.
 
 Records make and change rows by their after-images; documents give the rows their names. Payments
-enter only as totals of their block, which the engine has summed in its header.
+enter only as totals of their block, which the engine has summed in its header, and where their refusal
+is alarming.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from core.rows import (
     TerminalBody,
 )
 from server.facts import ANSWER_FACTS
-from server.registers import REGISTERS, acts, cards, holders
+from server.registers import REGISTERS, acts, alerts, cards, holders
 from server.registers.base import Command, Scope
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Projection:
                 if record.flags & DUE:
                     self._ended(record, block, ScheduleState.CARRIED_OUT)
             index = papers.find(1, index + 1)
+        alerts.keep_taps(self._sql, block)
         self._sql.execute(
             "INSERT INTO days VALUES (?, 1, ?, ?) ON CONFLICT (business_date) DO UPDATE SET"
             " blocks = blocks + 1, records = records + excluded.records,"

@@ -23,7 +23,7 @@ from server.registers.cards import MEDIUM, medium_facts
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 11
+SCHEMA_VERSION: Final = 14
 """Grows with every change of the tables; a registry of another version is rebuilt."""
 
 MEDIA_MAX: Final = 100
@@ -233,6 +233,11 @@ class Registry:
         """Find the medium last bound under a token, taken off or not."""
         query = f"{MEDIUM} WHERE token = ? AND type = ? ORDER BY number DESC LIMIT 1"
         row = self._one(query, token, medium_type)
+        return None if row is None else medium_facts(row)
+
+    def medium(self, number: int) -> MediumFacts | None:
+        """Find a medium by its number in the journal."""
+        row = self._one(f"{MEDIUM} WHERE number = ?", number)
         return None if row is None else medium_facts(row)
 
     def media_of(self, account_number: int) -> tuple[MediumFacts, ...]:

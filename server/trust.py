@@ -28,12 +28,16 @@ _log = structlog.get_logger("campuscard.integrity")
 class Trust:
     """One for the whole server; it is lost for good: only a restart begins anew.
 
+    Args:
+        lost: called once, when it is; on the thread that lost it, the event loop's.
+
     Attributes:
         broken: what was found, empty while nothing was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lost: Callable[[], object]) -> None:
         self.broken = ""
+        self._lost = lost
         self._told: list[Callable[[str, int], None]] = []
 
     def tell(self, refuse: Callable[[str, int], None]) -> None:
@@ -53,6 +57,7 @@ class Trust:
             _log.critical("integrity_broken", what=what, seq=seq, authorizations="stopped")
             for refuse in self._told:
                 refuse(REASON, _RETRY_MS)
+            self._lost()
 
     def check(self, method: str) -> None:
         """Refuse a call when trust is lost.

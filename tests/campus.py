@@ -12,11 +12,13 @@
 Times are local (China). The clock is a file; block time never runs backwards, so move it forward.
 """
 
+import contextlib
 import datetime as dt
 import itertools
 import json
 import os
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -42,6 +44,7 @@ from campuscard.v1 import ops_service_pb2 as ops_pb
 from campuscard.v1 import parameter_service_pb2 as parameters_pb
 from campuscard.v1 import staff_service_pb2 as staff_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
+from core.documents import staff as staff_documents
 from core.ids import make_request_id
 from tests.holders import Holder
 from tests.staff import BUSINESS, CALL_S, REASON, Member, grants_of, one_time_secret
@@ -53,6 +56,13 @@ START = "2024-03-13 08:00"
 START_S = 20
 STOP_S = 20
 RECEIVE_MAX = 8 << 20
+OWN_SESSION = (
+    staff_documents.StaffSignedIn,
+    staff_documents.StaffSignInFailed,
+    staff_documents.StaffSignedOut,
+    staff_documents.StaffPasswordSet,
+    staff_documents.StaffTotpSet,
+)
 STUBS = {
     "AccountService": account_service_pb2_grpc.AccountServiceStub,
     "CardOfficeService": card_office_service_pb2_grpc.CardOfficeServiceStub,
@@ -83,7 +93,7 @@ SETTINGS = {
 
 
 class ServerFailedError(Exception):
-    """The server did not start; the text is its log."""
+    """The server did not start or end; the text is its log."""
 
 
 def microseconds(when):
@@ -156,7 +166,11 @@ class Campus:
         log = self._log.open("ab")
         offset = log.tell()
         paths = [str(ROOT), str(ROOT / "build" / "stubs"), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "PYTHONFAULTHANDLER": "1",
+        }
         with log, self._console.open("ab") as console:
             self.process = subprocess.Popen(
                 command, cwd=self.directory, stdout=console, stderr=log, env=environment
@@ -232,10 +246,13 @@ class Campus:
         return self.start()
 
     def _ended(self):
+        process, self.process = self.process, None
         try:
-            return self.process.wait(STOP_S)
-        finally:
-            self.process = None
+            return process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # faulthandler writes every thread's stack
+            process.wait()
+            raise ServerFailedError(self.log_text()[-8_000:]) from None
 
     def _close_channel(self):
         if self._channel is not None:
@@ -248,6 +265,18 @@ class Campus:
     def __exit__(self, *_):
         if self.process is not None:
             self.stop()
+
+    def anonymous_acts(self):
+        """Return acts that do not say who did them, as what and by which way; the server is stopped.
+
+        What concerns one's own session only is done under no role.
+        """
+        own = ",".join(str(kind.KIND) for kind in OWN_SESSION)
+        with contextlib.closing(sqlite3.connect(self.data / "registry" / "registry.db")) as sql:
+            return sql.execute(
+                "SELECT seq, kind, actor, role, channel FROM acts WHERE actor <> 'system'"
+                f" AND (actor = '' OR channel = '' OR role = '' AND kind NOT IN ({own}))"
+            ).fetchall()
 
     def log(self):
         """Return all lines of the log as events."""

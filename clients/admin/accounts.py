@@ -341,8 +341,12 @@ def topup(
     )
     with Services(address) as services:
         response = services.act(services.accounts.TopUp, request)
-    balance = yuan(response.online_fen)
-    finish(response, output, tr(f"已充值, 余额 {balance}", f"Credited, balance {balance}"))
+    finish(response, output, _with_balance(tr("已充值", "Credited"), response.online_fen))
+
+
+def _with_balance(done: str, fen: int) -> str:
+    """Name the balance after a credit; the finance office gets 0, which says nothing."""
+    return done + tr(f", 余额 {yuan(fen)}", f", balance {yuan(fen)}") if fen else done
 
 
 @app.command("subsidy", help=tr("发补助。", "Credit a subsidy."))
@@ -359,5 +363,4 @@ def subsidy(
     )
     with Services(address) as services:
         response = services.act(services.accounts.GrantSubsidy, request)
-    balance = yuan(response.subsidy_fen)
-    finish(response, output, tr(f"已发放, 补助余额 {balance}", f"Granted, subsidy {balance}"))
+    finish(response, output, _with_balance(tr("已发放", "Granted"), response.subsidy_fen))

@@ -15,6 +15,7 @@ from clients.admin import (
     holder,
     local,
     merchants,
+    office_alerts,
     office_cards,
     office_cases,
     office_leaving,
@@ -41,7 +42,7 @@ def examples(*lines: str) -> str:
     return "\n\n".join([tr("示例:", "Examples:"), *(f"  {line}" for line in lines)])
 
 
-OFFICE: Final = (office_cards, office_cases, office_leaving)
+OFFICE: Final = (office_cards, office_cases, office_leaving, office_alerts)
 """Modules whose commands join the group of ``office_roster``."""
 
 app: Final = typer.Typer(

@@ -1,18 +1,18 @@
-"""``campuscard merchant …``: merchants, their terminals, meal periods and limit rules."""
+"""``campuscard merchant …``: merchants and their terminals."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from campuscard.v1 import merchant_service_pb2 as pb
+from campuscard.v1 import parameter_service_pb2 as parameters_pb
 from clients.admin.accounts import choice, finish
 from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services
 from clients.admin.console import (
     Output,
     OutputOption,
-    print_fields,
     print_json,
     print_table,
     tr,
@@ -23,7 +23,7 @@ from clients.admin.plain import enum_word, plain
 
 app: Final = typer.Typer(
     no_args_is_help=True,
-    help=tr("商户、终端、餐次、限额规则。", "Merchants, terminals, meals, rules."),
+    help=tr("商户与终端。", "Merchants and terminals."),
 )
 
 PAGE: Final = 1000
@@ -55,6 +55,12 @@ def all_terminals(services: Services, *, merchant_id: str = "") -> list[pb.Termi
             return found
 
 
+def category_numbers(services: Services) -> dict[str, int]:
+    """Return the number of every category in force by its code."""
+    found = services.call(services.parameters.ListCategories, parameters_pb.ListCategoriesRequest())
+    return {category.code: category.number for category in found.categories}
+
+
 @app.command("list", help=tr("商户列表。", "List merchants."))
 def list_merchants(
     address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT
@@ -62,14 +68,15 @@ def list_merchants(
     """List merchants."""
     with Services(address) as services:
         found = all_merchants(services)
+        codes = {number: code.lower() for code, number in category_numbers(services).items()}
     if output is Output.JSON:
-        print_json([plain(merchant) for merchant in found])
+        print_json([plain(merchant) | {"category": codes[merchant.category]} for merchant in found])
         return
     rows = [
         [
             merchant.merchant_id,
             merchant.name,
-            enum_word(pb.MerchantCategory.DESCRIPTOR, merchant.category),
+            codes[merchant.category],
             enum_word(pb.ServiceStatus.DESCRIPTOR, merchant.status),
         ]
         for merchant in found
@@ -81,17 +88,19 @@ def list_merchants(
 def add(
     merchant_id: Annotated[str, typer.Argument(metavar="MERCHANT")],
     name: Annotated[str, typer.Option(help=tr("名称。", "Name."))],
-    category: Annotated[str, typer.Option(help="canteen, utility, water, bath, shop, access.")],
+    category: Annotated[
+        str, typer.Option(help=tr("类别代码, 见 param category。", "Code: see param category."))
+    ],
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Create a merchant."""
-    request = pb.CreateMerchantRequest(
-        merchant_id=merchant_id,
-        name=name,
-        category=choice(pb.MerchantCategory, category, "--category"),  # type: ignore[arg-type] # checked
-    )
+    request = pb.CreateMerchantRequest(merchant_id=merchant_id, name=name)
     with Services(address) as services:
+        numbers = category_numbers(services)
+        if category.upper() not in numbers:
+            raise typer.BadParameter(f"--category: one of {', '.join(numbers).lower()}")
+        request.category = numbers[category.upper()]  # type: ignore[assignment] # names are the first ones
         response = services.act(services.merchants.CreateMerchant, request)
     finish(response, output, tr(f"已建商户 {merchant_id}", f"Created {merchant_id}"))
 
@@ -180,37 +189,3 @@ def terminal_status(
     with Services(address) as services:
         response = services.act(services.merchants.UpdateTerminal, request)
     finish(response, output, f"{terminal_id}: {status}")
-
-
-@app.command("meals", help=tr("餐次。", "Show the meal periods in force."))
-def meals(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT) -> None:
-    """Show the meal periods in force."""
-    with Services(address) as services:
-        response = services.call(services.merchants.GetMealPeriods, pb.GetMealPeriodsRequest())
-    if output is Output.JSON:
-        print_json(plain(response))
-        return
-    rows = [
-        [period.name, _clock(period.start_minute), _clock(period.end_minute)]
-        for period in response.periods
-    ]
-    print_table(tr("餐次 开始 结束", "meal start end").split(), rows)
-
-
-@app.command("rules", help=tr("现行限额规则; 修改: param。", "Show the limit rules in force."))
-def rules(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Output.TEXT) -> None:
-    """Show the limit rules in force; ``campuscard param`` changes them."""
-    with Services(address) as services:
-        found = services.call(services.merchants.GetRules, pb.GetRulesRequest())
-    if output is Output.JSON:
-        print_json(plain(found.rules))
-        return
-    print_fields({name: _rule(name, value) for name, value in plain(found.rules).items()})
-
-
-def _rule(name: str, value: Any) -> str:
-    return yuan(value) if name.endswith("_fen") else str(value)
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02d}:{minute % 60:02d}"

@@ -284,12 +284,18 @@ def photo(
     to: Annotated[Path, typer.Option("--to", dir_okay=False, metavar="FILE.jpg")],
     version: Annotated[int, typer.Option(min=0, help=tr("0: 最新。", "0: the newest."))] = 0,
     address: AddressOption = DEFAULT_ADDRESS,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Get a holder's photo."""
     with Services(address) as services:
         request = pb.GetPhotoRequest(account_no=account, version=version)
         found = services.call(services.office.GetPhoto, request)
     to.write_bytes(found.content)
+    if output is Output.JSON:
+        told = plain(found)
+        del told["content"]
+        print_json({"file": str(to), **told})
+        return
     done(f"{to}  {found.width}x{found.height}  v{found.version}")
 
 

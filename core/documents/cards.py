@@ -280,6 +280,52 @@ class NoticeAcknowledged(Document):
     notice: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloneFrozen(Document):
+    """A card with signs of a copy was frozen by the system; without effect it could not pay anyway.
+
+    ``alert`` is the seq of the tap that showed it.
+    """
+
+    KIND: ClassVar[int] = 75
+    account: int
+    medium: int
+    alert: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertAcknowledged(Document):
+    """An alert was looked into; why it is closed stands in ``by``."""
+
+    KIND: ClassVar[int] = 76
+    account: int
+    alert: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurseCounted(Document):
+    """What stood on the water purse of a lost card; ``purse`` is the act that ended its story.
+
+    From ``due_us`` on it goes to the wallet ``side``.
+    """
+
+    KIND: ClassVar[int] = 77
+    account: int
+    purse: int
+    water_fen: int
+    due_us: int
+    side: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurseSettled(Document):
+    """What was counted left WATER; without effect nothing of it was there any more."""
+
+    KIND: ClassVar[int] = 78
+    account: int
+    purse: int
+
+
 DOCUMENTS: Final[tuple[type[Document], ...]] = (
     CardsIssued,
     CardsHandedOver,
@@ -308,4 +354,8 @@ DOCUMENTS: Final[tuple[type[Document], ...]] = (
     UseResumed,
     HoursOverridden,
     NoticeAcknowledged,
+    CloneFrozen,
+    AlertAcknowledged,
+    PurseCounted,
+    PurseSettled,
 )

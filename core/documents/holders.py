@@ -39,7 +39,8 @@ class HoldersAdded(Document):
 class HoldersChanged(Document):
     """Holders as they are afterwards. ``statuses`` as in the proto's HolderStatus.
 
-    ``roster`` is the SHA-256 of the form the change came with; empty: of none.
+    ``roster`` is the SHA-256 of the form the change came with; empty: of none. ``held`` are the
+    accounts that its effects suspend for a leave, until the holder is ENROLLED again.
     """
 
     KIND: ClassVar[int] = 34
@@ -47,6 +48,7 @@ class HoldersChanged(Document):
     numbers: tuple[int, ...]
     sealed: tuple[bytes, ...]
     statuses: tuple[int, ...]
+    held: tuple[int, ...] = ()
 
     def about(self) -> tuple[int, ...]:
         """Return the holders' accounts."""

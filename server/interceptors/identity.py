@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from campuscard.v1 import options_pb2
-from core.permissions import PERMISSIONS, PUBLIC, SIGNED_IN, Role, allowing
+from core.permissions import (
+    PERMISSIONS,
+    PUBLIC,
+    SIGNED_IN,
+    WITH_INITIAL_PASSWORD,
+    Role,
+    allowing,
+)
 from core.refusals import Refusal
 from server.identity import enter
 
@@ -91,6 +98,8 @@ class IdentityGuard:
             role = allowing(permission, principal.roles)
             if role is None and not _may_anyway(permission, session):
                 raise refusal(permission, None if session is None else principal)
+            if principal.initial and permission not in WITH_INITIAL_PASSWORD:
+                raise Refusal("INITIAL_PASSWORD")
             enter(principal, role)
             if session is not None:
                 structlog.contextvars.bind_contextvars(actor=principal.actor)

@@ -7,12 +7,14 @@ from typing import Final
 from server.registers import (
     access,
     acts,
+    alerts,
     cards,
     cases,
     holders,
     parameters,
     passes,
     passwords,
+    purses,
     staff,
 )
 from server.registers.base import Register
@@ -23,6 +25,8 @@ REGISTERS: Final[tuple[Register, ...]] = (
     parameters.REGISTER,
     cards.REGISTER,
     cases.REGISTER,
+    alerts.REGISTER,
+    purses.REGISTER,
     passwords.REGISTER,
     staff.REGISTER,
     access.REGISTER,

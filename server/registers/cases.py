@@ -15,7 +15,7 @@ from core.card_facts import CaseFacts
 from core.cards import CardState
 from core.documents import cards as documents
 from core.replacement import CaseEvent, CaseState, FeeState, Paper, fee_after_cancel, missing, take
-from server.registers import cards
+from server.registers import cards, purses
 from server.registers.base import Register
 
 if TYPE_CHECKING:
@@ -439,6 +439,12 @@ def _picked_up(scope: Scope, command: Command, document: documents.CardPickedUp)
         successor=known.new_card_no,
     )
     cards.use_override(scope, command, document.override)
+    (lost_us,) = scope.sql.execute(
+        "SELECT m.lost_time_us FROM cards c JOIN media m ON m.number = c.medium_number"
+        " WHERE c.card_no = ?",
+        (known.old_card_no,),
+    ).fetchone()
+    purses.keep_purse(scope, command, known.account_number, lost_us)
     return {"card_no": known.new_card_no}
 
 
@@ -450,9 +456,12 @@ def _compensated(scope: Scope, command: Command, document: documents.CardCompens
     record = command.effect(RecordType.MEDIUM)
     cards.follow(scope, command, (record,), void=CardState.VOID_COMPENSATED)
     _keep_receipt(scope, command, record.account, document.receipt_no, document.paid_us)
-    (card_no,) = scope.sql.execute(
-        "SELECT card_no FROM cards WHERE medium_number = ?", (record.medium,)
+    card_no, lost_us = scope.sql.execute(
+        "SELECT c.card_no, m.lost_time_us FROM cards c JOIN media m ON m.number = c.medium_number"
+        " WHERE m.number = ?",
+        (record.medium,),
     ).fetchone()
+    purses.keep_purse(scope, command, record.account, lost_us)
     return {"card_no": card_no, "receipt_before_loss": bool(document.early)}
 
 
@@ -502,16 +511,17 @@ def _warned(scope: Scope, command: Command, document: documents.HolderWarned) ->
     return {"warnings": count}
 
 
+def keep_suspension(
+    scope: Scope, command: Command, account: int, *, medium: int, until: int = 0
+) -> None:
+    """Keep that an account (``medium`` 0) or a medium was suspended, and tell the class's teacher."""
+    _sanction(scope, command, SanctionKind.SUSPENSION, account, medium=medium, until=until)
+    _notify(scope, command, NoticeKind.SUSPENSION, account)
+
+
 def _suspended(scope: Scope, command: Command, document: documents.UseSuspended) -> Facts:
-    _sanction(
-        scope,
-        command,
-        SanctionKind.SUSPENSION,
-        document.account,
-        medium=document.medium,
-        until=document.until_us,
-    )
-    _notify(scope, command, NoticeKind.SUSPENSION, document.account)
+    medium, until = document.medium, document.until_us
+    keep_suspension(scope, command, document.account, medium=medium, until=until)
     return {}
 
 

@@ -48,11 +48,18 @@ CREATE TABLE rosters (
     class_name TEXT NOT NULL, rows INTEGER NOT NULL, refused INTEGER NOT NULL
 );
 CREATE INDEX rosters_by_hash ON rosters (sha256, seq);
+CREATE TABLE leave_holds (number INTEGER PRIMARY KEY);
+CREATE TRIGGER leave_holds_end AFTER UPDATE OF status ON accounts
+WHEN new.status <> 2 -- SUSPENDED
+BEGIN
+    DELETE FROM leave_holds WHERE number = new.number;
+END;
 """
 
 _HOLDER: Final = (
     "SELECT number, account_no, kind, name, class_name, phone, standing, erased, photo_version,"
-    " status, open_time_us, changed_seq FROM accounts"
+    " status, open_time_us, changed_seq,"
+    " EXISTS (SELECT 1 FROM leave_holds l WHERE l.number = accounts.number) FROM accounts"
 )
 _PHOTO: Final = "SELECT p.number, p.version, p.address, p.width, p.height, p.bytes, p.seq, p.time_us FROM photos p"
 _SECRETS: Final = "SELECT number, id_hash, weak, query_tag FROM holder_secrets"
@@ -175,6 +182,8 @@ def _holders_changed(scope: Scope, command: Command, document: documents.Holders
             (*_identity(person), person is None, status, command.seq, number),
         )
         _write_secrets(scope.sql, number, person)
+    # Its own effects stand already, and whatever lifts a suspension ends the hold.
+    scope.sql.executemany("INSERT OR IGNORE INTO leave_holds VALUES (?)", zip(document.held))
     return {"status": document.statuses[0], "etag": format_etag(command.seq)}
 
 
@@ -364,7 +373,7 @@ def _one(row: Any) -> HolderFacts | None:
 
 def _facts(row: Any) -> HolderFacts:
     number, account_no, kind, name, class_name, phone, standing, erased, photo_version = row[:9]
-    status, open_time_us, changed_seq = row[9:]
+    status, open_time_us, changed_seq, held_for_leave = row[9:]
     return HolderFacts(
         number=number,
         account_no=account_no,
@@ -378,4 +387,5 @@ def _facts(row: Any) -> HolderFacts:
         account_status=AccountStatus(status),
         open_time_us=open_time_us,
         changed_seq=changed_seq,
+        held_for_leave=bool(held_for_leave),
     )

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from core.access import Direction
+from core.alerts import ALARMING
 from core.documents import access as documents
+from server.registers import alerts
 from server.registers.base import Register
 from server.registers.cards import MEDIUM, medium_facts
 
@@ -86,6 +88,16 @@ def _passage(scope: Scope, command: Command, document: documents.PassageDecided)
             command.record.document().request_id,
         ),
     )
+    if document.reason in ALARMING and not document.granted:
+        alerts.keep(
+            sql,
+            seq=command.seq,
+            time_us=command.time_us,
+            reason=document.reason,
+            account=document.account,
+            medium=document.medium,
+            terminal=document.terminal,
+        )
     _use_up(sql, document.nonce, command.time_us)
     if document.granted and document.account:
         _move(sql, document, command.time_us)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from campuscard.v1 import account_service_pb2 as pb
 from campuscard.v1 import account_service_pb2_grpc as pb_grpc
@@ -10,11 +10,11 @@ from core import accounts, documents, media
 from core.accounts import Money, NewAccount, WantedLimits
 from core.ids import InitialPassword
 from core.password_changes import check_six_digits
-from core.permissions import Role
+from core.permissions import allowing
 from core.refusals import invalid, missing
 from core.roster import derive_person
 from core.rows import LIMIT_DEFAULT, AccountStatus, MediumState
-from server.identity import acting
+from server.identity import caller
 from server.registry import AccountFilter
 from server.services import fields
 from server.services.account_messages import account_message, medium_message, wallets_message
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from server.services.password_acts import PasswordActs
 
     Context = grpc.aio.ServicerContext[Any, Any]
+
+_Credited = TypeVar("_Credited", pb.TopUpResponse, pb.GrantSubsidyResponse)
 
 
 class AccountService(pb_grpc.AccountServiceServicer):
@@ -276,14 +278,12 @@ class AccountService(pb_grpc.AccountServiceServicer):
             )
 
         response = await self._office.act(request, decide, response=pb.TopUpResponse)
-        if acting().role == Role.FINANCE.name:
-            response.ClearField("online_fen")
-        return response
+        return _without_balance(response, "online_fen")
 
     async def GrantSubsidy(
         self, request: pb.GrantSubsidyRequest, context: Context
     ) -> pb.GrantSubsidyResponse:
-        """Credit a subsidy; see the proto."""
+        """Credit a subsidy; see the proto. FINANCE sees no balance (六.2)."""
         del context
         account_no = fields.account_no(request.account_no)
         amount_fen = fields.amount("amount_fen", request.amount_fen)
@@ -293,7 +293,8 @@ class AccountService(pb_grpc.AccountServiceServicer):
             account = await _account(desk, account_no)
             return accounts.grant_subsidy(account, amount_fen=amount_fen, label=label)
 
-        return await self._office.act(request, decide, response=pb.GrantSubsidyResponse)
+        response = await self._office.act(request, decide, response=pb.GrantSubsidyResponse)
+        return _without_balance(response, "subsidy_fen")
 
     async def EraseHolder(
         self, request: pb.EraseHolderRequest, context: Context
@@ -324,6 +325,13 @@ class AccountService(pb_grpc.AccountServiceServicer):
 
     async def _pin_max(self) -> int:
         return (await self._office.projector.look(lambda r: r.rules())).pin_max
+
+
+def _without_balance(response: _Credited, field: str) -> _Credited:
+    """Clear a balance where the caller may not read accounts, as the finance office may not."""
+    if allowing("account.read", caller().roles) is None:
+        response.ClearField(field)  # type: ignore[arg-type] # one of both
+    return response
 
 
 async def _account(desk: Desk, account_no: str) -> AccountFacts:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from campuscard.v1 import card_office_service_pb2 as pb
+from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from core.cards import state_on
+from core.catalogue import BY_NUMBER
 from core.replacement import missing
 from core.rows import MediumFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from server.registers.alerts import AlertRow
     from server.registers.base import Facts
     from server.registers.cards import BatchRow, CardRow
     from server.registers.cases import CaseRow, NoticeRow
@@ -77,6 +80,29 @@ def notice_message(row: NoticeRow) -> pb.Notice:
         time_us=row.time_us,
         acknowledged=row.acknowledged_us != 0,
         text=row.text,
+    )
+
+
+def alert_message(row: AlertRow) -> pb.Alert:
+    """Write an alert."""
+    return pb.Alert(
+        seq=row.seq,
+        time_us=row.time_us,
+        reason=BY_NUMBER[row.reason].name,
+        account_no=row.account_no,
+        name=row.name,
+        class_name=row.class_name,
+        medium_type=terminal_pb.MediumType.ValueType(row.medium_type),
+        card_no=row.card_no,
+        terminal_id=row.terminal_id,
+        merchant_id=row.merchant_id,
+        taps=row.taps,
+        last_time_us=row.last_us,
+        frozen_seq=row.frozen_seq,
+        acknowledged=row.closed_us != 0,
+        acknowledged_by=row.closed_by,
+        acknowledged_time_us=row.closed_us,
+        acknowledged_reason=row.closed_why,
     )
 
 

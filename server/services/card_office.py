@@ -17,6 +17,7 @@ from server.identity import acting, caller
 from server.registers import cards, cases, holders
 from server.registers.cards import CardFilter, CardRow
 from server.services import card_acts, fields
+from server.services.card_alerts import AlertMethods
 from server.services.card_cases import CaseMethods
 from server.services.card_clearance import ClearanceMethods
 from server.services.card_messages import batch_message, card_message, item_results
@@ -44,6 +45,7 @@ class CardOfficeService(
     CaseMethods,
     ClearanceMethods,
     SanctionMethods,
+    AlertMethods,
     pb_grpc.CardOfficeServiceServicer,
 ):
     """The counter's cards; the rules are in ``core/issuing.py`` and ``core/losses.py``."""
@@ -58,7 +60,8 @@ class CardOfficeService(
         ]
         if request.dry_run:
             return await self._judge_issue(items)
-        batch, answers = request.batch, []
+        batch = fields.bounded("batch", request.batch, largest=fields.SEQ_MAX)
+        answers = []
         for part, some in card_acts.parts(items, issuing.ISSUE_PART):
             given = await self._issue_part(request, part, some, batch)
             batch = given.request.facts["batch"]
@@ -111,18 +114,17 @@ class CardOfficeService(
 
     async def HandOver(self, request: pb.HandOverRequest, context: Context) -> pb.HandOverResponse:
         """Hand a batch over; see the proto."""
+        batch = fields.seq("batch", request.batch)
 
         async def decide(desk: Desk) -> Plan:
             def read(registry: Registry) -> Plan:
                 sql = registry.connection
-                if not cards.is_batch(sql, request.batch):
+                if not cards.is_batch(sql, batch):
                     raise missing("batch")
                 today = card_acts.moment_at(registry, desk.now_us).today
-                found = cards.cards_of_batch(
-                    sql, request.batch, (CardState.PRODUCED,), limit=issuing.PART
-                )
+                found = cards.cards_of_batch(sql, batch, (CardState.PRODUCED,), limit=issuing.PART)
                 return issuing.hand_over(
-                    request.batch, [media.carrier_of_card(card, today) for card in found]
+                    batch, [media.carrier_of_card(card, today) for card in found]
                 )
 
             return await desk.read(read)
@@ -137,7 +139,7 @@ class CardOfficeService(
             part += 1
             given = await self._office.part(request, part, decide)
         remaining = await self._office.projector.look(
-            lambda r: cards.count_of_batch(r.connection, request.batch, (CardState.PRODUCED,))
+            lambda r: cards.count_of_batch(r.connection, batch, (CardState.PRODUCED,))
         )
         return pb.HandOverResponse(
             act=act_message(given),
@@ -175,13 +177,15 @@ class CardOfficeService(
         )
 
     async def _activate_batch(self, request: pb.ActivateCardsRequest) -> pb.ActivateCardsResponse:
+        batch = fields.seq("batch", request.batch)
+
         async def decide(desk: Desk) -> Plan:
             def read(registry: Registry) -> Plan:
                 sql = registry.connection
-                if not cards.is_batch(sql, request.batch):
+                if not cards.is_batch(sql, batch):
                     raise missing("batch")
                 today = card_acts.moment_at(registry, desk.now_us).today
-                found = cards.cards_of_batch(sql, request.batch, _NEW, limit=issuing.PART)
+                found = cards.cards_of_batch(sql, batch, _NEW, limit=issuing.PART)
                 return issuing.activate(
                     [
                         ReadItem(index=index, card=media.carrier_of_card(card, today))
@@ -199,7 +203,7 @@ class CardOfficeService(
             if count < issuing.PART or done >= card_acts.ITEMS_MAX:
                 break
         remaining = await self._office.projector.look(
-            lambda r: cards.count_of_batch(r.connection, request.batch, _NEW)
+            lambda r: cards.count_of_batch(r.connection, batch, _NEW)
         )
         return pb.ActivateCardsResponse(act=act_message(given), activated=done, remaining=remaining)
 
@@ -249,7 +253,7 @@ class CardOfficeService(
             account_no=request.account_no,
             state=fields.optional_choice("state", request.state, CardState),
             type=fields.optional_choice("type", request.type, CardType),
-            batch=request.batch,
+            batch=fields.bounded("batch", request.batch, largest=fields.SEQ_MAX),
             lost=request.lost,
             expires_before=fields.bounded(
                 "expires_before", request.expires_before, largest=fields.DAY_MAX

@@ -9,7 +9,7 @@ from core import sanctions
 from core.counter import refuse_other_class
 from core.documents.cards import NoticeAcknowledged
 from core.plans import Plan
-from core.refusals import Refusal, invalid, missing
+from core.refusals import illegal, invalid, missing
 from server.registers import cases
 from server.services import card_acts, fields
 from server.services.card_messages import notice_message
@@ -122,11 +122,10 @@ class SanctionMethods(CardMethods):
     ) -> pb.AcknowledgeNoticeResponse:
         """Say that a notice was read; see the proto."""
         bound_to = card_acts.classes()
+        seq = fields.seq("seq", request.seq)
 
         async def decide(desk: Desk) -> Plan:
-            row: NoticeRow | None = await desk.read(
-                lambda r: cases.notice(r.connection, request.seq)
-            )
+            row: NoticeRow | None = await desk.read(lambda r: cases.notice(r.connection, seq))
             if row is None:
                 raise missing("notice")
             refuse_other_class(row.class_name, bound_to)
@@ -142,5 +141,5 @@ def _carrier(registry: Registry, medium: tuple[int, bytes], now_us: int) -> Carr
         raise missing("medium")
     carrier = card_acts.carrier_of(registry, bound, card_acts.moment_at(registry, now_us).today)
     if carrier is None:
-        raise Refusal("STATE_TRANSITION", state=bound.state.name, wanted="SUSPEND")
+        raise illegal(bound.state.name, "SUSPEND", ())
     return carrier

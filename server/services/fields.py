@@ -17,6 +17,8 @@ TOKEN_MAX: Final = 64
 """Bytes of a medium's token at most."""
 DAY_MAX: Final = 65_535
 """Largest local day a record can hold, days since 1970-01-01."""
+SEQ_MAX: Final = 2**62
+"""Largest position in the journal that is looked for: the one after it is still a number of SQLite."""
 REASON_MAX: Final = 200
 """Characters of a reason at most."""
 _UID_BYTES: Final = (4, 14)
@@ -125,6 +127,13 @@ def bounded(field: str, value: int, *, largest: int) -> int:
     """Read a number from 0 to ``largest``."""
     if not 0 <= value <= largest:
         raise invalid(field, f"0 to {largest}")
+    return value
+
+
+def seq(field: str, value: int) -> int:
+    """Read a position in the journal that must be given; what was made there has it for a number."""
+    if not 1 <= value <= SEQ_MAX:
+        raise invalid(field, f"1 to {SEQ_MAX}")
     return value
 
 

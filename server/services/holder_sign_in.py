@@ -74,9 +74,11 @@ class HolderDoor:
             Refusal: QUERY_PASSWORD_REFUSED, RATE_LIMITED, QUEUE_FULL.
         """
         async with self.proven(account_no, password) as state:
-            principal = holder_principal(state.number)
+            values = await self._values()
+            bound = state.initial and values.text("initial_query_use") == "CHANGE_ONLY"
+            principal = holder_principal(state.number, initial=bound)
             now_us = self._office.clock.now_us()
-            seconds = (await self._values()).number("holder_session_seconds")
+            seconds = values.number("holder_session_seconds")
             until_us = now_us + seconds * 1_000_000
 
             async def decide(desk: Desk) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -203,6 +204,17 @@ class Office:
         )
         return await self._lane.decide(act)
 
+    def own_request_id(self, body: bytes, time_us: int = 0) -> bytes:
+        """Make a request id of the system's own: of the same body and time the same.
+
+        Args:
+            body: what it is for.
+            time_us: microseconds since 1970 UTC; 0: now.
+        """
+        mac = hmac.digest(self._fingerprint_key, b"own request\0" + body, "sha256")
+        time_ms = (time_us or self.clock.now_us()) // 1_000
+        return fields.request_id(make_request_id(time_ms, mac[:10]))
+
     async def record(
         self,
         name: str,
@@ -210,17 +222,18 @@ class Office:
         *,
         by: By,
         actor: int,
+        request_id: bytes = b"",
     ) -> ActAnswer:
-        """Have an act decided that nobody names by a request_id: signing in, and the system's own.
+        """Have an act decided that no caller names by a request_id: signing in, the system's own.
 
         Args:
             name: for the log.
             decide: decides it at the desk.
             by: who acts.
             actor: the same as a number.
+            request_id: 16 bytes, of an act that is done once whoever asks again; empty: a new one.
         """
-        text = make_request_id(self.clock.now_us() // 1_000, secrets.token_bytes(10))
-        request_id = fields.request_id(text)
+        request_id = request_id or self.own_request_id(secrets.token_bytes(10))
         given = fingerprint(self._fingerprint_key, name, request_id)
         act = Act(
             name=name, request_id=request_id, fingerprint=given, decide=decide, by=by, actor=actor

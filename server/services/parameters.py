@@ -266,7 +266,7 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
         """Propose to cancel an approved change; see the proto."""
         del context
         fields.reason(request.reason, needed=True)
-        number = _seq("change", request.change)
+        number = fields.seq("change", request.change)
 
         async def decide(desk: Desk) -> Plan:
             change, waiting = await desk.read(
@@ -289,7 +289,7 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
         """Approve somebody else's proposal; see the proto."""
         del context
         fields.reason(request.reason)
-        number = _seq("proposal", request.proposal)
+        number = fields.seq("proposal", request.proposal)
         approver = acting().actor
 
         async def decide(desk: Desk) -> Plan:
@@ -316,7 +316,7 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
         """Refuse a proposal; see the proto."""
         del context
         fields.reason(request.reason, needed=True)
-        number = _seq("proposal", request.proposal)
+        number = fields.seq("proposal", request.proposal)
 
         async def decide(desk: Desk) -> Plan:
             return rules.reject((await _proposal(desk, number)).facts())
@@ -329,7 +329,7 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
         """Take back one's own proposal; see the proto."""
         del context
         fields.reason(request.reason)
-        number = _seq("proposal", request.proposal)
+        number = fields.seq("proposal", request.proposal)
         actor = acting().actor
 
         async def decide(desk: Desk) -> Plan:
@@ -390,12 +390,6 @@ def _meal_name(field: str, name: str) -> str:
     if "," in name:
         raise invalid(field, "without commas")
     return fields.text(field, name, shortest=1, longest=16)
-
-
-def _seq(field: str, value: int) -> int:
-    if not 1 <= value < 1 << 62:
-        raise invalid(field, "a seq")
-    return value
 
 
 async def _proposal(desk: Desk, number: int) -> ProposalRow:

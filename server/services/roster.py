@@ -12,7 +12,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from campuscard.v1 import roster_pb2 as pb
-from core import documents, holders
+from core import holders
 from core.counter import refuse_other_class
 from core.holders import HolderKind, HolderStatus, RowChange, WantedChange
 from core.ids import InitialPassword
@@ -258,13 +258,9 @@ class RosterMethods(CardMethods):
                 refuse_other_class(wanted.class_name, classes)
             status = holders.check_change(known, wanted)
             person = holders.changed(register.person(known, kept), wanted, phone_hashes=hashes)
-            document = documents.HoldersChanged(
-                roster=b"",
-                numbers=(known.number,),
-                sealed=(desk.keys.seal(known.number, person),),
-                statuses=(status,),
-            )
-            return Plan(document=document, effects=())
+            sealed = desk.keys.seal(known.number, person)
+            spending = (await desk.parameters()).text("leave_spending")
+            return holders.change(known, status, sealed, spending=spending)
 
         return await self._office.act(request, decide, response=pb.ChangeHolderResponse)
 

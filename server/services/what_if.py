@@ -1,33 +1,35 @@
-"""WhatIf: past days decided again beside the running server, in one thread of lowest priority."""
+"""WhatIf: past days decided again beside the running server, in a process of low priority."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
 import json
-import time
 from collections import defaultdict
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from campuscard.v1 import parameter_service_pb2 as pb
-from core.blocks import Block
 from core.change_subjects import canonical
 from core.parameters import BY_KEY
 from core.refusals import Refusal, invalid, missing
-from core.what_if import Count, Kind, Replay, Scope, scope_of
-from server.idle import idle_thread
+from core.what_if import Count, Kind, Scope, scope_of
+from server import what_if_worker
 from server.services import fields
+from server.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from server.registry import Registry
     from server.services.office import Office
+    from server.what_if_worker import Found
 
-CHUNK_BYTES: Final = 256 << 10
+CHUNK_BYTES: Final = 1 << 20
 """Blocks read at once, bytes."""
+CHUNK_S: Final = 60.0
+"""How long the worker may take over them; many times what it needs."""
 DAYS_MAX: Final = 92
 VALUES_MAX: Final = 8
 NAMES_AT_ONCE: Final = 500
@@ -47,12 +49,7 @@ class WhatIf:
 
     def __init__(self, office: Office) -> None:
         self._office = office
-        self._pool = idle_thread("what-if")
         self._busy = False
-
-    def close(self) -> None:
-        """End the thread once its chunk is done."""
-        self._pool.shutdown(cancel_futures=True)
 
     async def run(self, request: pb.WhatIfRequest) -> AsyncIterator[pb.WhatIfResponse]:
         """Answer a request: progress, then what was found.
@@ -70,47 +67,36 @@ class WhatIf:
         if self._busy:
             raise Refusal("WHAT_IF_BUSY", retry_after_ms=1_000)
         self._busy = True
+        worker = Workers(1)
         try:
-            replay = Replay(values, first_day=first, last_day=last)
+            await worker.run(CHUNK_S, what_if_worker.begin, values, first, last)
             position = 1
             while position <= head:
-                position = await asyncio.get_running_loop().run_in_executor(
-                    self._pool, self._step, replay, position, head
+                blocks = await asyncio.to_thread(
+                    self._office.engine.read_blocks, position, CHUNK_BYTES
                 )
-                yield _progress(replay, min(position - 1, head), head)
-            yield await self._report(replay, head)
+                position, decisions = await worker.run(CHUNK_S, what_if_worker.take, blocks, head)
+                yield _progress(decisions, min(position - 1, head), head)
+            found = await worker.run(CHUNK_S, what_if_worker.finish)
+            yield await self._report(found, head)
         finally:
+            worker.close()
             self._busy = False
 
-    def _step(self, replay: Replay, position: int, head: int) -> int:
-        """Take one chunk; returns where the next one begins, after the head when it is over."""
-        for raw in self._office.engine.read_blocks(position, CHUNK_BYTES):
-            block = Block(raw)
-            if replay.over(block) or block.header.first_seq > head:
-                return head + 1
-            replay.take(block)
-            time.sleep(0)  # what wants the interpreter gets it
-            position = block.header.last_seq + 1
-        return position
-
-    async def _report(self, replay: Replay, head: int) -> pb.WhatIfResponse:
-        numbers = sorted({account for account, _ in replay.by_account})
+    async def _report(self, found: Found, head: int) -> pb.WhatIfResponse:
+        numbers = sorted({account for account, _ in found.by_account})
         names: dict[int, tuple[str, str]] = {}
         for start in range(0, len(numbers), NAMES_AT_ONCE):
             some = numbers[start : start + NAMES_AT_ONCE]
             names |= await self._office.projector.look(partial(_names, numbers=some))
-        response = _progress(replay, head, head)
+        response = _progress(found.decisions, head, head)
         response.done = True
         response.assumption = ASSUMPTION
-        counts = sorted(
-            ((key, count) for key, count in replay.counts.items() if count.count),
-            key=itemgetter(0),
-        )
-        for (by, name, kind), count in counts:
+        for (by, name, kind), count in sorted(found.counts.items(), key=itemgetter(0)):
             response.counts.append(_count(by, _name(by, name), kind, count))
-        for (class_name, kind), count in sorted(_by_class(replay, names).items()):
+        for (class_name, kind), count in sorted(_by_class(found, names).items(), key=itemgetter(0)):
             response.counts.append(_count("CLASS", class_name, kind, count))
-        for example in replay.examples:
+        for example in found.examples:
             response.examples.add(
                 seq=example.seq,
                 account_no=names.get(example.account, ("", ""))[0],
@@ -146,12 +132,12 @@ def _period(request: pb.WhatIfRequest) -> tuple[int, int]:
     return first, last
 
 
-def _progress(replay: Replay, seq: int, head: int) -> pb.WhatIfResponse:
+def _progress(decisions: int, seq: int, head: int) -> pb.WhatIfResponse:
     return pb.WhatIfResponse(
         scope=pb.WHAT_IF_SCOPE_REPLAYED,
         seq=seq,
         head_seq=head,
-        decisions_count=replay.decisions,
+        decisions_count=decisions,
     )
 
 
@@ -164,15 +150,13 @@ def _names(registry: Registry, numbers: list[int]) -> dict[int, tuple[str, str]]
     return {number: (account_no or "", class_name) for number, account_no, class_name in rows}
 
 
-def _by_class(replay: Replay, names: dict[int, tuple[str, str]]) -> dict[tuple[str, Kind], Count]:
-    found: dict[tuple[str, Kind], Count] = defaultdict(Count)
-    for (account, kind), count in replay.by_account.items():
-        if not count.count:
-            continue
-        total = found[names.get(account, ("", ""))[1], kind]
+def _by_class(found: Found, names: dict[int, tuple[str, str]]) -> dict[tuple[str, Kind], Count]:
+    totals: dict[tuple[str, Kind], Count] = defaultdict(Count)
+    for (account, kind), count in found.by_account.items():
+        total = totals[names.get(account, ("", ""))[1], kind]
         total.count += count.count
         total.amount += count.amount
-    return found
+    return totals
 
 
 def _name(by: str, name: int) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.conftest import DEADLINE_S, wait_until
 from tests.access import Gates
+from tests.cards import CardDesk
 
 READERS = 4
 TILLS = 8
@@ -64,11 +65,16 @@ def test_a_lost_card_is_refused_at_till_and_gate_from_the_same_moment(scene):
     assert gates.check(readers[0], a.medium).reason == "CARD_LOST"
     listed = gates.passes(account_no=a.account_no, refused=True, page_size=1_000)
     assert len(listed) == len(refused) + 1
+    alerts = CardDesk(scene.campus)("ListAlerts", account_no=a.account_no, page_size=1_000).alerts
+    assert {alert.reason for alert in alerts} == {"CARD_LOST"}
+    assert sum(alert.taps for alert in alerts) == len(declined) + len(refused) + 1
+    assert len({alert.terminal_id for alert in alerts}) == len(alerts), "one alert a terminal"
 
 
 @pytest.mark.parametrize("after", [1, 20, 90])
+@pytest.mark.clause("七.1")
 def test_passages_answered_before_a_crash_are_answered_so_after_it(scene, after):
-    """Domain 7.1: nothing is answered before it is durable; a retry finds it."""
+    """Regulation 七.1: nothing is answered before it is durable; a retry finds it."""
     gates = Gates(scene.campus)
     gates.zone("CAMPUS", "GATE-1", kind="GATE", passback="ENFORCE", passback_minutes=60)
     gates.group("everybody", "CAMPUS", kinds=["STUDENT"])

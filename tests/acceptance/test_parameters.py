@@ -5,6 +5,7 @@ import sqlite3
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from campuscard.v1 import merchant_service_pb2 as merchants_pb
 from campuscard.v1 import ops_service_pb2 as ops_pb
@@ -12,6 +13,7 @@ from campuscard.v1 import parameter_service_pb2 as pb
 from tests.acceptance.conftest import A_PIN, wait_until
 from tests.campus import CALL_S, Campus, microseconds, refusal
 
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 TOMORROW = "2024-03-14"
 MIDNIGHT = "2024-03-14 00:00"
 
@@ -165,4 +167,8 @@ def test_a_changed_byte_of_the_journal_stops_every_decision(tmp_path, found_by):
         assert refused(holder.top_up, 1)[0] == "INTEGRITY_BROKEN"
         status = campus.ops.GetStatus(ops_pb.GetStatusRequest(), timeout=CALL_S)
         assert "chain hash differs" in status.integrity_error
+        assert campus.metrics()["campuscard_integrity_broken"] == 1
+        health = health_pb2_grpc.HealthStub(campus.raw_channel)
+        asked = health_pb2.HealthCheckRequest(service="campuscard.v1.TerminalService")
+        assert health.Check(asked, timeout=CALL_S).status == NOT_SERVING
         assert refused(list, campus.ops.Verify(ops_pb.VerifyRequest()))[0] == "VERIFY_FAILED"

@@ -4,6 +4,7 @@ import pytest
 
 from campuscard.v1 import terminal_service_pb2 as pb
 from tests.acceptance.conftest import same_answer, wait_until
+from tests.cards import CardDesk
 
 
 def tap(scene, holder, counter, seq=None):
@@ -67,6 +68,8 @@ def test_a_transfer_without_word_stays_held(scene):
     assert scene.w1.balance(a).held_fen == 1_000
     regression = scene.w1.hold(a, water=True, card_counter=6)
     assert regression.reason == "CARD_COUNTER_REGRESSION"
+    wait_until(lambda: scene.pos7.pay(a, 1).reason == "CARD_FROZEN")
+    CardDesk(scene.campus)("Resume", medium=a.medium, reason="核实")
     assert scene.w1.hold(a, water=True, card_counter=8).reason == "OK"
     assert scene.w1.balance(a).water_fen == 1_000
 

@@ -107,6 +107,8 @@ class Player:
     def play_again(self, plan, records):
         """Send what the journal holds once more: the same answers, and nothing is written."""
         end = plan.next_step(len(records))
+        self.loop.run_until_complete(self.read_an_account())
+        records = self.records()  # with what was due when the power went, and is written first
         wrong = []
         for number, step in enumerate(plan.steps[:end]):
             if repeatable(step):
@@ -146,6 +148,12 @@ class Player:
         decision = RESPONSES[method].FromString(await future).decision
         self.told(decision.seq)
         return decision.seq, decision.reason
+
+    async def read_an_account(self):
+        future = self.loop.create_future()
+        self.engine.account(1, future)
+        await asyncio.wait([future], timeout=ANSWER_S)
+        future.exception()  # there may be no account yet
 
     async def send_office(self, payload, effects, options):
         future = self.loop.create_future()

@@ -49,6 +49,13 @@ def test_acknowledging_before_the_sync_is_caught(broken, recorder, tmp_path, mem
     assert any("acknowledged" in w for w in wrong), wrong[:3]
 
 
+def test_answering_before_the_commit_is_caught(sabotaged, recorder, tmp_path, memory, seed):
+    extra = {"CC_SABOTAGE": "answer-before-commit"}
+    broken = whole_engine(memory, seed, modules=sabotaged, extra=extra)
+    wrong = found_by_images(broken, recorder, tmp_path, memory, seed)
+    assert any("acknowledged" in w for w in wrong), wrong[:3]
+
+
 def test_skipping_the_directory_sync_is_caught(broken, recorder, tmp_path, memory, seed):
     wrong = found_by_images(broken("skip-directory-sync"), recorder, tmp_path, memory, seed)
     assert wrong

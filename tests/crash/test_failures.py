@@ -178,7 +178,7 @@ def test_the_lock_ends_with_its_process_and_not_before(memory):
     subject = harness.Subject()
     root = prepared(subject, memory / "root")
     holder = subprocess.Popen(
-        ["flock", str(root / "data/lock"), "sleep", "60"],
+        ["flock", "--no-fork", str(root / "data/lock"), "sleep", "60"],
         start_new_session=True,
     )
     try:

@@ -45,6 +45,19 @@ def blocks(page, *languages):
     return [block for block in found if block.language in languages]
 
 
+def planned(*arguments):
+    """Ask make what it would do, as if no other make had started these tests."""
+    of_make = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
+    return subprocess.run(
+        ["make", "-n", *arguments],
+        cwd=ROOT,
+        env={name: text for name, text in os.environ.items() if name not in of_make},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 class Newcomer:
     """An empty directory, a demo campus in it, and a shell."""
 
@@ -67,9 +80,8 @@ class Newcomer:
         if self._demo is not None:
             return self.printed()
         where = "ARGS=--address 127.0.0.1:0 --metrics 127.0.0.1:0 --rate 2 --files demo"
-        plan = subprocess.run(
-            ["make", "-n", "run", where], cwd=ROOT, capture_output=True, text=True, check=True
-        )
+        plan = planned("run", where)
+        assert plan.returncode == 0, plan.stderr
         with (self.directory / "demo.log").open("w") as log:
             self._demo = subprocess.Popen(
                 ["bash", "-c", plan.stdout.splitlines()[-1]],
@@ -159,9 +171,7 @@ def test_what_is_not_run_could_be(page):
         for command, _ in block.commands:
             words = shlex.split(command, comments=True)
             if words[0] == "make":
-                plan = subprocess.run(
-                    ["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, check=False
-                )
+                plan = planned(*words[1:])
                 assert plan.returncode == 0, (str(block), plan.stderr)
 
 

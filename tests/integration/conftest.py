@@ -10,6 +10,8 @@ def campus(tmp_path_factory):
     """A campus shared by a module's tests: each opens its own accounts."""
     with Campus(tmp_path_factory.mktemp("campus")) as running:
         yield running
+        running.stop()
+        assert not running.anonymous_acts(), "every act says who, as what, by which way"
 
 
 @pytest.fixture(scope="module")

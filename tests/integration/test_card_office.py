@@ -309,5 +309,5 @@ def tables(campus):
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
         return {
             name: connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall()
-            for name in [*names.split(), "sanctions"]
+            for name in [*names.split(), "sanctions", "alerts", "purses"]
         }

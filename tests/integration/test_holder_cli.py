@@ -65,30 +65,39 @@ def test_a_holder_at_the_command_line(campus, phone, tmp_path):
     assert file.stat().st_mode & 0o777 == 0o600
     assert INITIAL not in file.read_text()
     code, text = phone("show", text=True)
-    assert code == 0
-    assert "123.45" in text
+    assert code == 1
     assert "change-query-password" in text
-    code, rows = phone("transactions", "--limit", "1")
-    assert (code, [row["type"] for row in rows]) == (0, ["TOP_UP"])
-    code, text = phone("transactions", text=True)
-    assert "123.45" in text
-    code, _ = phone("limits", "--day", "50")
-    assert code == 0
-    code, found = phone("limits", "--day", "60", pin=INITIAL)
-    assert (code, found["personal_day_limit_fen"]) == (0, 6_000)
-    code, found = phone("change-transaction-password", pin=INITIAL, new_pin="123456")
-    assert (code, found["error"]["reason"]) == (1, "WEAK_PASSWORD")
     code, text = phone("change-transaction-password", text=True, pin=INITIAL, new_pin="904617")
     assert code == 0
     assert "change-query-password" in text
-    code, found = phone("acts", "--limit", "2")
-    assert [act["kind"] for act in found] == ["TransactionPasswordSet", "LimitsSet"]
-    code, text = phone("acts", text=True)
-    assert "HolderSignedIn" in text
     secrets = {"query_password": INITIAL, "new_query_password": "lantern-42"}
     code, _ = phone("change-query-password", **secrets)
     assert code == 0
     assert "holder@" not in file.read_text(), "the session ended with the password"
+    code, found = phone("sign-in", holder.account_no, query_password="lantern-42")
+    assert (code, found["must_change"]["query_password"]) == (0, False)
+    code, text = phone("show", text=True)
+    assert code == 0
+    assert "123.45" in text
+    assert "change-query-password" not in text
+    code, rows = phone("transactions", "--limit", "3")
+    assert (code, [row["type"] for row in rows]) == (0, ["ACCOUNT", "PIN_CHECK", "TOP_UP"])
+    code, text = phone("transactions", text=True)
+    assert "123.45" in text
+    code, _ = phone("limits", "--day", "50")
+    assert code == 0
+    code, found = phone("limits", "--day", "60", pin="904617")
+    assert (code, found["personal_day_limit_fen"]) == (0, 6_000)
+    code, found = phone("change-transaction-password", pin="904617", new_pin="123456")
+    assert (code, found["error"]["reason"]) == (1, "WEAK_PASSWORD")
+    code, _ = phone("change-transaction-password", text=True, pin="904617", new_pin="640917")
+    assert code == 0
+    code, found = phone("acts", "--limit", "2")
+    assert [act["kind"] for act in found] == ["TransactionPasswordSet", "LimitsSet"]
+    code, text = phone("acts", text=True)
+    assert "HolderSignedIn" in text
+    code, _ = phone("sign-out")
+    assert code == 0
     code, found = phone("lose", "--account", holder.account_no, query_password="lantern-42")
     assert (code, found["media"]) == (0, 1)
     phone("sign-in", holder.account_no, query_password="lantern-42")

@@ -66,7 +66,7 @@ def campus(tmp_path_factory):
     """A campus with somebody who is signed in to self-service."""
     with Campus(tmp_path_factory.mktemp("campus")) as running:
         phone = SelfService(running, running.open_account().account_no)
-        phone.sign_in("888888")
+        phone.enter("888888")
         running.phone = phone
         yield running
 

@@ -111,7 +111,9 @@ def test_leaving_and_the_certificate_offline(campus, office, tmp_path):
     assert office("clearance-key", str(key))[0] == 0
     verify = ("verify-certificate", certificate, "--key", str(key))
     assert office(*verify)[1]["account_no"] == account
-    assert office("verify-certificate", certificate[:-2] + "AA", "--key", str(key))[0] == 4
+    body, signature = certificate.rsplit(".", 1)
+    forged = f"{body}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+    assert office("verify-certificate", forged, "--key", str(key))[0] == 4
     assert office("revoke-certificate", "1", "--reason", "误发")[0] == 0
     assert office("clearance-key", str(key))[0] == 0
     code, words = office(*verify, text=True)
@@ -121,6 +123,20 @@ def test_leaving_and_the_certificate_offline(campus, office, tmp_path):
     campus.pass_time(days=3)
     campus.staff.sign_in()
     assert office("refunds")[1][0]["amount_fen"] == 3_000
+
+
+def test_alerts_are_listed_and_closed_with_a_finding(campus, office):
+    holder = campus.open_account(top_up_fen=100)
+    holder.lose()
+    refused = campus.terminal("POS-07").pay(holder, 1)
+    (alert,) = office("alerts", "--open", "--account", holder.account_no)[1]
+    assert (alert["seq"], alert["reason"]) == (refused.seq, "CARD_LOST")
+    close = ("acknowledge-alert", str(alert["seq"]), "--reason", "已联系失主")
+    assert office(*close[:2], text=True)[0] == 2
+    assert office(*close)[0] == 0
+    assert office(*close)[1]["error"]["reason"] == "ALERT_CLOSED"
+    assert office("alerts", "--open")[1] == []
+    assert "已联系失主" in office("alerts", text=True)[1]
 
 
 def test_sanctions_are_given_with_a_reason(campus, office):

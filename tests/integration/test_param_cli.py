@@ -20,7 +20,7 @@ def campus(tmp_path_factory):
 def param(campus):
     """Run a command as a member; returns exit code and JSON, or text."""
 
-    def run(*arguments, by=None, text=False, lang="en"):
+    def run(*arguments, by=None, text=False, lang="en", group="param"):
         environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'build' / 'stubs'}",
@@ -31,7 +31,7 @@ def param(campus):
         }
         more = [] if text else ["--output", "json"]
         done = subprocess.run(
-            [sys.executable, "-m", "clients.admin.cli", "param", *arguments, *more],
+            [sys.executable, "-m", "clients.admin.cli", group, *arguments, *more],
             capture_output=True,
             text=True,
             check=False,
@@ -94,6 +94,11 @@ def test_meals_categories_and_calendar(campus, param):
     assert proposed["value"] == "GYM;健身;Gym;DAY,SPEND"
     campus.approve(proposed["proposal"])
     assert param("category")[1][-1]["code"] == "GYM"
+    added = ("add", "GYM-1", "--name", "健身房", "--category", "gym")
+    assert param(*added, group="merchant")[0] == 0
+    assert [row["category"] for row in param("list", group="merchant")[1]] == ["gym"]
+    added = ("add", "GYM-2", "--name", "健身房", "--category", "pool")
+    assert param(*added, group="merchant", text=True)[0] == 2
     assert param("category", "8", "--flags", "x", text=True)[0] == 2
     code, proposed = param("calendar", "2024-03-15", "--set", "CLOSED", "--reason", "停电")
     campus.approve(proposed["proposal"])

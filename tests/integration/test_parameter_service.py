@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -146,6 +147,26 @@ def test_proposals_are_rejected_and_withdrawn(steady):
     waiting = call(steady, "ListProposals", state=pb.PROPOSAL_STATE_OPEN)
     assert not waiting.proposals
     assert values(steady)["qr_seconds"].value == "60"
+
+
+def test_of_many_who_approve_at_once_one_does(steady):
+    proposal = steady.propose("staff_idle_seconds", 1_200).proposal
+    stub = steady.checker.stub("ParameterService")
+    requests = [
+        pb.ApproveChangeRequest(request_id=steady.request_id(), proposal=proposal)
+        for _ in range(16)
+    ]
+
+    def approve(request):
+        try:
+            return stub.ApproveChange(request, timeout=CALL_S).version
+        except grpc.RpcError as error:
+            return refusal(error)[0]
+
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = list(pool.map(approve, requests))
+    assert sorted(map(str, outcomes)) == ["1"] + ["PROPOSAL_STATE"] * 15
+    assert call(steady, "GetParameter", key="staff_idle_seconds").parameter.version == 1
 
 
 def test_limits_and_ceilings_stay_in_order_at_every_moment(campus):

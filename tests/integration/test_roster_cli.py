@@ -119,7 +119,9 @@ def test_photos_singly_and_in_an_archive(office, tmp_path):
     assert (code, [p["outcome"] for p in found]) == (1, ["added", "added", "refused"])
     assert office("photos", packed, bad, "--recent-frontal", text=True)[0] == 2
     kept = tmp_path / "kept.jpg"
-    assert office("photo", lines[2][1], "--to", kept, text=True)[0] == 0
+    code, got = office("photo", lines[2][1], "--to", kept)
+    assert (code, got["file"], got["version"]) == (0, str(kept), 1)
+    assert "content" not in got
     assert kept.read_bytes().startswith(b"\xff\xd8\xff")
 
 

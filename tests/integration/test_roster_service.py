@@ -8,8 +8,10 @@ import grpc
 import pytest
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
+from campuscard.v1 import card_office_service_pb2 as cards_pb
 from campuscard.v1 import roster_pb2 as pb
 from tests.campus import Campus, refusal
+from tests.cards import PDF, CardDesk, uid
 from tests.rosters import (
     PIECE,
     STAFF,
@@ -19,8 +21,10 @@ from tests.rosters import (
     id_number,
     import_requests,
     import_roster,
+    jpeg,
     row,
     rows,
+    upload_photo,
 )
 
 ADDED, CHANGED, UNCHANGED, REFUSED = 1, 2, 3, 4
@@ -421,14 +425,42 @@ def test_a_rebuilt_registry_says_the_same(own_campus):
 
 
 @pytest.mark.clause("四.3b", "七.3")
-def test_no_id_number_is_kept_anywhere(own_campus):
-    secret = id_number(7, "20050812")
+def test_no_personal_field_is_kept_in_the_clear(own_campus):
+    """Of journal, log, state and files; the registry has names and telephones, never ID numbers."""
+    secret, phone, later = id_number(7, "20050812"), "13987651234", "13987651235"
+    name, new_name, number = "密名人", "改名人", "202400000001"
+    marks = b"canary-of-a-form"
     with own_campus as campus:
-        import_roster(campus, as_csv([row("202400000001", "密名人", id_text=secret)]))
+        lines = [
+            row(number, name, id_text=secret, phone=phone),
+            row("202400000002", "密名", id_text="1"),
+        ]
+        import_roster(campus, as_csv(lines))
+        upload_photo(campus, f"{name}{number}.jpg", with_comment(jpeg(), marks))
+        change(campus, number, name=new_name, phone=later)
+        with pytest.raises(grpc.RpcError):
+            upload_photo(campus, f"{name}{number}.jpg", jpeg())
+        desk = CardDesk(campus)
+        desk.issue((number, uid()))
+        desk("ReportLoss", account_no=number)
+        case_no = desk("OpenReplacement", account_no=number).case_no
+        form = PDF + marks + new_name.encode()
+        desk("AttachDocument", case_no=case_no, paper=cards_pb.CASE_PAPER_FORM, content=form)
         campus.stop()
+        names = [text.encode() for text in (name, new_name, phone, later)]
+        kinds = set()
         for path in campus.directory.rglob("*"):
-            if path.is_file():
-                content = path.read_bytes()
-                assert secret.encode() not in content, path
-                if "registry" not in path.parts:
-                    assert "密名人".encode() not in content, path
+            if not path.is_file():
+                continue
+            content = path.read_bytes()
+            kinds.add(path.relative_to(campus.directory).parts[1 if "data" in path.parts else 0])
+            assert secret.encode() not in content, path
+            assert marks not in content, path
+            if "registry" not in path.parts:
+                assert not [text for text in names if text in content], path
+        assert {"files", "journal"} <= kinds, kinds
+
+
+def with_comment(picture, text):
+    """Return a JPEG with a comment in its head."""
+    return picture[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + picture[2:]

@@ -380,6 +380,11 @@ def test_finance_sees_no_balance(campus):
     )
     assert accounts.TopUp(request, timeout=CALL_S).online_fen == 0
     assert holder.online_fen == 1_500
+    grant = accounts_pb.GrantSubsidyRequest(
+        request_id=campus.request_id(), account_no=holder.account_no, amount_fen=700, label="补助"
+    )
+    assert accounts.GrantSubsidy(grant, timeout=CALL_S).subsidy_fen == 0
+    assert holder.read().wallets.subsidy_fen == 700
     reading = accounts_pb.GetAccountRequest(account_no=holder.account_no)
     assert reason_of(accounts.GetAccount, reading, timeout=CALL_S) == "FORBIDDEN"
 

@@ -1,6 +1,8 @@
 """WhatIf agrees with the past where nothing changes, and with a fresh server under other values."""
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -180,6 +182,36 @@ def difference(before, then):
     if first == "PIN_REQUIRED" and first_then == "OK":
         return "NOT_ASKED" if last == "OK" else "PASSED"
     return "PASSED" if first_then == "OK" else ""
+
+
+def outcome(past):
+    """Ask for a what-if; return why it is refused, or that it was answered."""
+    try:
+        return "answered" if past.what_if({"day_limit_fen": "1"}).counts else "nothing"
+    except grpc.RpcError as error:
+        return refusal(error)[0]
+
+
+def test_one_at_a_time(past):
+    assert past.campus.staff.token, "signed in before they all ask"
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(outcome, [past] * 4))
+    assert sorted(outcomes) == ["WHAT_IF_BUSY"] * 3 + ["answered"]
+
+
+def test_a_caller_who_goes_away_makes_room(past):
+    request = pb.WhatIfRequest(
+        values=[pb.WhatIfValue(key="day_limit_fen", value="1")],
+        from_date=DAYS[0],
+        to_date=DAYS[1],
+    )
+    gone = past.campus.parameters.WhatIf(request, timeout=60)
+    gone.cancel()
+    ends = time.monotonic() + 10
+    while (found := outcome(past)) == "WHAT_IF_BUSY":
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert found == "answered"
 
 
 def test_what_nobody_can_say_is_said(past):

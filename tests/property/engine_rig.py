@@ -35,6 +35,7 @@ OPTIONS = {
     "undos_max": 4096,
     "requests_max": 4096,
     "queue": 256,
+    "overlap_from": 2,  # what is sent alone takes the short way, what is sent together does not
     "segment_bytes": 4 << 20,
     "lock_memory": False,
 }

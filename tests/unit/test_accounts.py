@@ -82,9 +82,11 @@ def test_every_pair_of_statuses_is_decided(before, after):
         assert AccountBody.unpack(plan.effects[0].body).status == after
         assert plan.effects[0].expect_status == before
     else:
-        refused(
+        refusal = refused(
             "STATE_TRANSITION", accounts.set_status, account(before), after, note="", money=ZERO
         )
+        legal = set(str(refusal.metadata["legal"]).split(", ")) - {"-", "SUSPEND", "RESUME"}
+        assert legal == {status.name for status in STATUS_TRANSITIONS[before]}
 
 
 def test_nothing_leaves_closed():

@@ -309,7 +309,13 @@ def test_the_fee_is_booked_beside_the_purse_and_back_once():
     back = case(CaseState.CANCELLED, fee_state=FeeState.REFUNDABLE)
     (effect,) = replacement.refund_fee(back).effects
     assert (effect.debit_wallet, effect.credit_wallet) == (Wallet.INCOME, Wallet.FINANCE_FEES)
-    refused("CASE_STATE", replacement.refund_fee, case(CaseState.CANCELLED, fee_state=FeeState.DUE))
+    refusal = refused(
+        "CASE_STATE", replacement.refund_fee, case(CaseState.CANCELLED, fee_state=FeeState.DUE)
+    )
+    assert refusal["legal"] == "-"
+    paid = case(CaseState.DOCS, fee_state=FeeState.PAID)
+    refusal = refused("CASE_STATE", replacement.waive_fee, paid, "staff:1")
+    assert (refusal["state"], refusal["legal"]) == ("DOCS, fee PAID", "ATTACH, CANCEL")
     refused("CASE_STATE", replacement.cancel, case(CaseState.CARD_MADE, new_card_no=2))
     assert replacement.fee_after_cancel(FeeState.PAID) is FeeState.REFUNDABLE
     assert replacement.fee_after_cancel(FeeState.WAIVED) is FeeState.WAIVED

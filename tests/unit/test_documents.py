@@ -20,7 +20,7 @@ SAMPLES = [
         sha256=bytes(32), file_name="2023级1班.xlsx", kind=1, class_name="", rows=45, refused=1
     ),
     documents.HoldersAdded(roster=bytes(32), account_nos=("007", "008"), sealed=(b"\x00", b"\xff")),
-    documents.HoldersChanged(roster=b"", numbers=(7,), sealed=(b"\x00",), statuses=(1,)),
+    documents.HoldersChanged(roster=b"", numbers=(7,), sealed=(b"\x00",), statuses=(2,), held=(7,)),
     documents.PhotosStored(
         numbers=(7,), addresses=(bytes(32),), widths=(600,), heights=(800,), sizes=(90_000,)
     ),
@@ -63,6 +63,10 @@ SAMPLES = [
     documents.cards.UseResumed(account=1, medium=1),
     documents.cards.HoursOverridden(account=1, operation="R-778", day=1),
     documents.cards.NoticeAcknowledged(account=1, notice=1),
+    documents.cards.CloneFrozen(account=1, medium=1, alert=1),
+    documents.cards.AlertAcknowledged(account=1, alert=1),
+    documents.cards.PurseCounted(account=1, purse=1, water_fen=1, due_us=1, side=1),
+    documents.cards.PurseSettled(account=1, purse=1),
     documents.passwords.TransactionPasswordSet(account=1, sealed=b"\x01"),
     documents.passwords.TransactionPasswordReset(account=1, sealed=b"\x01"),
     documents.passwords.QueryPasswordSet(account=1, sealed=b"\x01"),
@@ -200,6 +204,10 @@ NUMBERS = {
     72: "UseResumed",
     73: "HoursOverridden",
     74: "NoticeAcknowledged",
+    75: "CloneFrozen",
+    76: "AlertAcknowledged",
+    77: "PurseCounted",
+    78: "PurseSettled",
     80: "TransactionPasswordSet",
     81: "TransactionPasswordReset",
     82: "QueryPasswordSet",

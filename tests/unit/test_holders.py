@@ -15,6 +15,7 @@ from core.holders import (
     RowChange,
     WantedChange,
     add,
+    change,
     changed,
     check_change,
     legal_statuses,
@@ -49,6 +50,7 @@ def facts(**other):
         "account_status": AccountStatus.NORMAL,
         "open_time_us": 1,
         "changed_seq": 0x1F,
+        "held_for_leave": False,
     }
     return HolderFacts(**(values | other))
 
@@ -199,3 +201,43 @@ def test_new_holders_open_accounts_in_one_command():
         )
         body = AccountBody.unpack(effect.body)
         assert (body.status, body.kind) == (AccountStatus.NORMAL, HolderKind.STAFF)
+
+
+# ---- leave (D19) ----
+
+NORMAL, SUSPENDED, CLOSED = AccountStatus.NORMAL, AccountStatus.SUSPENDED, AccountStatus.CLOSED
+LEAVE, BACK = HolderStatus.ON_LEAVE, HolderStatus.ENROLLED
+
+
+@pytest.mark.clause("八.1")
+@pytest.mark.parametrize(
+    ("before", "after", "account", "held", "spending", "becomes", "holds"),
+    [
+        (BACK, LEAVE, NORMAL, False, "UNTIL_EXPIRY", None, False),
+        (BACK, LEAVE, NORMAL, False, "NONE", SUSPENDED, True),
+        # A sanction stays one, and no longer ends by itself.
+        (BACK, LEAVE, SUSPENDED, False, "NONE", SUSPENDED, False),
+        (BACK, LEAVE, CLOSED, False, "NONE", None, False),
+        (LEAVE, LEAVE, NORMAL, False, "NONE", None, False),
+        (LEAVE, BACK, SUSPENDED, True, "NONE", NORMAL, False),
+        # Whatever the parameter says by then, who is back spends again.
+        (LEAVE, BACK, SUSPENDED, True, "UNTIL_EXPIRY", NORMAL, False),
+        (LEAVE, BACK, SUSPENDED, False, "NONE", None, False),
+        (LEAVE, BACK, NORMAL, False, "NONE", None, False),
+        (LEAVE, HolderStatus.WITHDRAWN, SUSPENDED, True, "NONE", None, False),
+        (HolderStatus.WITHDRAWN, BACK, SUSPENDED, True, "NONE", NORMAL, False),
+        (BACK, HolderStatus.GRADUATED, NORMAL, False, "NONE", None, False),
+    ],
+)
+def test_what_a_leave_does_to_the_account(before, after, account, held, spending, becomes, holds):
+    known = facts(status=before, account_status=account, held_for_leave=held)
+    plan = change(known, after, b"sealed", spending=spending)
+    assert plan.document.statuses == (after,)
+    assert plan.document.held == ((7,) if holds else ())
+    if becomes is None:
+        assert not plan.effects
+        return
+    (effect,) = plan.effects
+    assert (effect.kind, effect.row, effect.expect) == (EffectKind.ACCOUNT_STATUS, 7, Expect.STATUS)
+    assert effect.expect_status is account
+    assert AccountBody.unpack(effect.body).status == becomes

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +9,14 @@ from core.change_subjects import rules_value
 from core.parameter_kinds import Kind, format_hours, parse_hours
 from core.parameters import BY_KEY, PARAMETERS, Values
 from core.rows import RulesBody
+
+ROOT = Path(__file__).resolve().parents[2]
+DECIDING = ("decide", "limits", "pins", "taps", "reserve", "blocktime")
+"""Modules of the engine that decide; others only carry rules from row to row."""
+
+
+def sources(*paths):
+    return "".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 def test_names_are_unique_and_say_their_unit():
@@ -67,3 +78,23 @@ def test_values_take_the_approved_ones():
     assert not values.has("counter_operations", "MAKE_CARD")
     with pytest.raises(TypeError):
         values.number("counter_operations")
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.key)
+def test_every_parameter_is_read_by_what_decides(parameter):
+    """A switch that nothing reads would be a lie."""
+    if parameter.rules_field:
+        engine = [path for name in DECIDING for path in ROOT.glob(f"ext/{name}.p*")]
+        text = sources(*engine, ROOT / "core" / "accounts.py")
+        wanted = rf"\brules\S*\.{parameter.rules_field}\b"
+    else:
+        text = sources(
+            *(
+                path
+                for name in ("core", "server")
+                for path in sorted((ROOT / name).rglob("*.py"))
+                if path.name != "parameters.py" or path.parent.name != "core"
+            )
+        )
+        wanted = rf"[(:] *\"{parameter.key}\"[,)]"
+    assert re.search(wanted, text)

@@ -79,6 +79,16 @@ def test_what_is_no_grant_is_refused(role, scope):
     refused("FIELD_INVALID", read_grant, role, scope)
 
 
+def test_a_member_has_so_many_grants_and_no_more():
+    classes = [Grant(Role.CLASS_TEACHER, f"{n}班") for n in range(staff.GRANTS_MAX + 1)]
+    last = classes.pop()
+    full = member(2, *classes)
+    refused("TABLE_FULL", staff.grant_role, full, last, actor="staff:1")
+    assert staff.create("m3", tuple(classes), SECRET, known=None, number=3).document.grants
+    everything = (*classes, last)
+    refused("TABLE_FULL", staff.create, "m3", everything, SECRET, known=None, number=3)
+
+
 def test_states():
     refused("STATE_TRANSITION", staff.enable, member(2), actor="staff:1")
     gone = member(2, disabled=True)
