@@ -21,6 +21,8 @@ import grpc.aio
 from clients.terminal.link import CHANNEL_OPTIONS
 
 TOKEN_VARIABLE: Final = "CAMPUSCARD_TOKEN"  # noqa: S105 - the name of a variable
+REASON_VARIABLE: Final = "CAMPUSCARD_REASON"
+REASON_HEADER: Final = "x-reason-bin"
 FILE_NAME: Final = "session.json"
 _PACKAGE: Final = "/campuscard."
 _TERMINALS: Final = (
@@ -55,9 +57,16 @@ def forget_session(address: str) -> None:
         _write(sessions)
 
 
-def signed_metadata(token: str) -> tuple[tuple[str, str], ...]:
-    """Return what a call carries: nothing without a token."""
-    return (("authorization", f"Bearer {token}"),) if token else ()
+def signed_metadata(token: str) -> tuple[tuple[str, str | bytes], ...]:
+    """Return what a call carries: nothing without a token.
+
+    The reason in ``CAMPUSCARD_REASON`` goes along, for acts whose request has no field for one.
+    """
+    if not token:
+        return ()
+    reason = os.environ.get(REASON_VARIABLE, "")
+    why = ((REASON_HEADER, reason.encode("utf-8")),) if reason else ()
+    return (("authorization", f"Bearer {token}"), *why)
 
 
 def _read() -> dict[str, dict[str, Any]]:

@@ -80,6 +80,7 @@ def holder_principal(number: int, *, initial: bool = False) -> Principal:
 
 _caller: ContextVar[Principal] = ContextVar("campuscard_caller", default=NOBODY)
 _role: ContextVar[Role | None] = ContextVar("campuscard_role", default=None)
+_why: ContextVar[str] = ContextVar("campuscard_why", default="")
 
 
 def caller() -> Principal:
@@ -88,11 +89,16 @@ def caller() -> Principal:
 
 
 def acting(reason: str = "") -> By:
-    """Return who acts, for the journal: the caller under the role that allowed the call."""
-    return caller().by(_role.get(), reason)
+    """Return who acts, for the journal: the caller under the role that allowed the call.
+
+    Args:
+        reason: of the request; empty: what came with the call.
+    """
+    return caller().by(_role.get(), reason or _why.get())
 
 
-def enter(principal: Principal, role: Role | None) -> None:
-    """Say who makes the call being answered, and which role allowed it."""
+def enter(principal: Principal, role: Role | None, *, why: str = "") -> None:
+    """Say who makes the call being answered, which role allowed it, and why they call."""
     _caller.set(principal)
     _role.set(role)
+    _why.set(why)

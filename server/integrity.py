@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 256 << 10
 """Blocks read at once, bytes."""
-LOOKS: Final = 3
-"""How often the engine's tables are looked at: rules may change twice during one look."""
 POLL_S: Final = 0.02
 _TABLE_RULES: Final = 9
 
@@ -111,30 +109,29 @@ class Integrity:
             self._projector.discard(fault)
 
     async def _check_engine(self) -> None:
-        """Compare the engine's tables with the journal as it was before or after the look."""
-        for _ in range(LOOKS):
-            before = self._engine.head()["decided_seq"]
-            # At this priority: the sequencer stands still while the thread looks.
-            tables = await asyncio.to_thread(self._engine.state_dump, _TABLE_RULES)
-            after = self._engine.head()["decided_seq"]
-            for seq in (before, after):
-                await self._walk_to(seq)
-                if tables == self._ledger.tables:
-                    return
-        self._trust.lose("engine: it decides by other rules than the journal's")
+        """Compare the engine's tables with the journal as it was after some block of the look."""
+        before = self._engine.head()["decided_seq"]
+        # At this priority: the sequencer stands still while the thread looks.
+        tables = await asyncio.to_thread(self._engine.state_dump, _TABLE_RULES)
+        after = self._engine.head()["decided_seq"]
+        await self._walk_to(before)
+        await self._walk_to(after, until=tables)
+        if tables != self._ledger.tables:
+            self._trust.lose("engine: it decides by other rules than the journal's")
 
-    async def _walk_to(self, seq: int) -> None:
+    async def _walk_to(self, seq: int, *, until: bytes | None = None) -> None:
+        """Walk to a seq, or to the block after which the journal's rules are ``until``."""
         loop = asyncio.get_running_loop()
-        while self._walk.seq < seq:
+        while self._walk.seq < seq and self._ledger.tables != until:
             if self._engine.head()["acknowledged_seq"] <= self._walk.seq:
                 await asyncio.sleep(POLL_S)  # it is being made durable
                 continue
-            await loop.run_in_executor(self._pool, resting, lambda: self._step(seq))
+            await loop.run_in_executor(self._pool, resting, lambda: self._step(seq, until))
 
-    def _step(self, end: int) -> None:
+    def _step(self, end: int, until: bytes | None) -> None:
         for raw in self._engine.read_blocks(self._walk.seq + 1, CHUNK_BYTES):
             block = Block(raw)
-            if block.header.first_seq > end:
+            if block.header.first_seq > end or self._ledger.tables == until:
                 return
             self._walk.take(block)
             self._ledger.take(block)

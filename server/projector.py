@@ -164,7 +164,8 @@ class Projector:
         self._reads.append(_Read(function, max(after_seq, self._first_seq), loop, future))
         self._wake.set()
         try:
-            return await asyncio.wait_for(future, READ_TIMEOUT_S)
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return await future
         except TimeoutError:
             raise Refusal("REGISTRY_UNAVAILABLE", retry_after_ms=1_000) from None
 

@@ -74,7 +74,8 @@ class Workers:
         pool = self._pool or self._open()
         try:
             future = asyncio.wrap_future(pool.submit(function, *args, **kwargs))
-            return await asyncio.wait_for(future, seconds)
+            async with asyncio.timeout(seconds):
+                return await future
         except TimeoutError:
             self._end(pool)
             raise Refusal("FILE_REFUSED", detail=f"not read within {seconds:.0f} s") from None

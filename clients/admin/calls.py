@@ -76,7 +76,7 @@ class Services:
         request: Message,
         *,
         timeout_s: float = TIMEOUT_S,
-        metadata: tuple[tuple[str, str], ...] = (),
+        metadata: tuple[tuple[str, str | bytes], ...] = (),
     ) -> Response:
         """Call; where the server says that it may help, again. For reads and for acts with an id.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Final
 
@@ -29,6 +30,7 @@ from clients.admin import (
     what_if,
 )
 from clients.admin.console import Exit, Failure, print_json, show_failure, tr
+from clients.session import REASON_VARIABLE
 
 EXIT_CODES: Final = tr(
     "退出码: 0 完成 · 1 被拒绝 · 2 用法错误 · 3 服务器不可达 · 4 检查未通过 · 5 本机问题 · 130 中断",
@@ -73,9 +75,21 @@ def _options(
     lang: Annotated[
         str, typer.Option(help=tr("语言: zh 或 en; 默认按 LANG。", "zh or en; default: LANG."))
     ] = "",
+    reason: Annotated[
+        str,
+        typer.Option(
+            envvar=REASON_VARIABLE,
+            help=tr(
+                "为何这样做, 写入日志; 命令自己有 --reason 时以它为准。",
+                "Why, for the journal; a command's own --reason comes first.",
+            ),
+        ),
+    ] = "",
 ) -> None:
     """Options before the command. The language was chosen when the texts were made."""
     del lang
+    if reason:
+        os.environ[REASON_VARIABLE] = reason
 
 
 app.command(

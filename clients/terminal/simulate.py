@@ -137,7 +137,8 @@ class Simulation:
             delay_s = due_s - loop.time()
             if delay_s > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.stop.wait(), delay_s)
+                    async with asyncio.timeout(delay_s):
+                        await self.stop.wait()
                     return
             if self.meter.waiting >= WAITING_MAX:
                 self.meter.shed += 1
@@ -160,7 +161,8 @@ class Simulation:
                 await terminal.settle()
 
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(everything(), SETTLE_S)
+            async with asyncio.timeout(SETTLE_S):
+                await everything()
         for task in set(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -270,7 +272,8 @@ class Simulation:
             await self._cards.ReportLoss(lost, timeout=CALL_S)
             self.meter.losses += 1
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), LOST_S)
+                async with asyncio.timeout(LOST_S):
+                    await self.stop.wait()
             leave = cards_pb.OverrideHoursRequest(
                 request_id=_request_id(),
                 account_no=account_no,

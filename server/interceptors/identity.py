@@ -22,8 +22,9 @@ from core.permissions import (
     Role,
     allowing,
 )
-from core.refusals import Refusal
+from core.refusals import Refusal, invalid
 from server.identity import enter
+from server.services import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     Admission = Callable[[Context], Session | None]
 
 HEADER: Final = "authorization"
+REASON_HEADER: Final = "x-reason-bin"
+"""Why somebody calls, UTF-8: for acts whose request has no field of its own for it."""
 _OPEN: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _SCHEME: Final = "bearer "
 
@@ -100,7 +103,7 @@ class IdentityGuard:
                 raise refusal(permission, None if session is None else principal)
             if principal.initial and permission not in WITH_INITIAL_PASSWORD:
                 raise Refusal("INITIAL_PASSWORD")
-            enter(principal, role)
+            enter(principal, role, why=reason_of(context))
             if session is not None:
                 structlog.contextvars.bind_contextvars(actor=principal.actor)
             return session
@@ -124,6 +127,18 @@ def token_of(context: Context) -> str:
     return ""
 
 
+def reason_of(context: Context) -> str:
+    """Return the reason that came with a call; empty when none did.
+
+    Raises:
+        Refusal: FIELD_INVALID when it is no text or too long.
+    """
+    for key, value in context.invocation_metadata() or ():
+        if key == REASON_HEADER:
+            return _reason_text(value)
+    return ""
+
+
 def refusal(permission: str, principal: Principal | None) -> Refusal:
     """Return why a call is not let in.
 
@@ -137,6 +152,14 @@ def refusal(permission: str, principal: Principal | None) -> Refusal:
         return Refusal("ENROLMENT_REQUIRED")
     roles = PERMISSIONS.get(permission, frozenset[Role]())
     return Refusal("FORBIDDEN", permission=permission or "-", roles=", ".join(sorted(roles)) or "-")
+
+
+def _reason_text(value: str | bytes) -> str:
+    try:
+        text = value.decode("utf-8") if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        raise invalid(REASON_HEADER, "text in UTF-8") from None
+    return fields.reason(text)
 
 
 def _may_anyway(permission: str, session: Session | None) -> bool:

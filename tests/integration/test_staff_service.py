@@ -578,3 +578,22 @@ def test_every_act_about_staff_on_the_command_line(campus, tmp_path):
     assert "CLASS_TEACHER:高一(3)班" in run("staff", "show", "clerk-7", **token).stdout
     assert "clerk-7" in run("staff", "list", "--role", "CLASS_TEACHER", **token).stdout
     assert json.loads(run("staff", "sessions", "clerk-7", "-o", "json", **token).stdout) == []
+
+
+def test_a_reason_may_come_with_any_call(campus):
+    merchant = merchants_pb.CreateMerchantRequest(
+        request_id=campus.request_id(),
+        merchant_id="WHY",
+        name="缘由",
+        category=merchants_pb.MERCHANT_CATEGORY_SHOP,
+    )
+    for wrong in (b"\xff", b"x" * 201, b"a\nb"):
+        with pytest.raises(grpc.RpcError) as refused:
+            campus.merchants.CreateMerchant(
+                merchant, timeout=CALL_S, metadata=(("x-reason-bin", wrong),)
+            )
+        assert refusal(refused.value)[0] == "FIELD_INVALID"
+    why = (("x-reason-bin", "新开商户, 院务会 3 月 13 日".encode()),)
+    done = campus.merchants.CreateMerchant(merchant, timeout=CALL_S, metadata=why)
+    (act,) = (one for one in acts_of(campus) if one.seq == done.act.seq)
+    assert (act.kind, act.reason) == ("MerchantSet", "新开商户, 院务会 3 月 13 日")
