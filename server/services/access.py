@@ -23,7 +23,7 @@ from server.services import fields
 from server.services.access_faces import FaceMethods
 from server.services.access_zones import ZoneMethods
 from server.services.carriers import Carriers, resolve
-from server.services.office import act_message, compared_body, page_query
+from server.services.office import act_message, compared_body
 from server.services.passages import Asked, Passages
 
 if TYPE_CHECKING:
@@ -124,9 +124,7 @@ class AccessService(ZoneMethods, FaceMethods, pb_grpc.AccessServiceServicer):
             raise invalid("account_no", "account_no or zone_id")
         account_no = fields.account_no(request.account_no) if request.account_no else ""
         zone = fields.short_name("zone_id", request.zone_id) if request.zone_id else ""
-        size = fields.page_size(request.page_size)
-        query = page_query(request)
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
         now_us = self._office.clock.now_us()
 
         def look(registry: Registry) -> list[PassRow]:
@@ -144,16 +142,15 @@ class AccessService(ZoneMethods, FaceMethods, pb_grpc.AccessServiceServicer):
                 zone=zone,
                 refused=request.refused,
                 since_us=now_us - kept_us,
-                before=before,
-                limit=size + 1,
+                before=page.number,
+                limit=page.limit,
             )
 
         found = await self._office.projector.read(look)
-        more = len(found) > size
-        last = str(found[size - 1].seq) if more else ""
+        rows, token = page.cut(found, lambda row: row.seq)
         return pb.ListPassesResponse(
-            passes=[_pass_message(row) for row in found[:size]],
-            next_page_token=self._office.tokens.make(query, last) if more else "",
+            passes=[_pass_message(row) for row in rows],
+            next_page_token=token,
         )
 
 

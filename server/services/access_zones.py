@@ -15,7 +15,6 @@ from core.time_windows import DAYS_MAX, WINDOWS_MAX, Timetable, Window
 from core.zones import GATES_MAX, MEMBERS_MAX, NAMES_MAX
 from server.registers import access as register
 from server.services import fields
-from server.services.office import page_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -81,17 +80,16 @@ class ZoneMethods:
     ) -> pb.ListZonesResponse:
         """List zones; see the proto."""
         del context
-        size, query = fields.page_size(request.page_size), page_query(request)
-        after = self._office.tokens.open(query, request.page_token)
+        page = self._office.list_page(request)
         found = await self._office.projector.read(
             lambda r: register.list_zones(
-                r.connection, kind=request.kind, after=after, limit=size + 1
+                r.connection, kind=request.kind, after=page.place, limit=page.limit
             )
         )
-        more = len(found) > size
+        listed, token = page.cut(found, lambda zone: zone.zone)
         return pb.ListZonesResponse(
-            zones=[_zone_message(zone) for zone in found[:size]],
-            next_page_token=self._office.tokens.make(query, found[size - 1].zone) if more else "",
+            zones=[_zone_message(zone) for zone in listed],
+            next_page_token=token,
         )
 
     async def SetEmergency(
@@ -135,17 +133,16 @@ class ZoneMethods:
     ) -> pb.ListGroupsResponse:
         """List groups; see the proto."""
         del context
-        size, query = fields.page_size(request.page_size), page_query(request)
-        after = self._office.tokens.open(query, request.page_token)
+        page = self._office.list_page(request)
         found = await self._office.projector.read(
             lambda r: register.list_groups(
-                r.connection, zone=request.zone_id, after=after, limit=size + 1
+                r.connection, zone=request.zone_id, after=page.place, limit=page.limit
             )
         )
-        more = len(found) > size
+        listed, token = page.cut(found, lambda group: group.group)
         return pb.ListGroupsResponse(
-            groups=[_group_message(group) for group in found[:size]],
-            next_page_token=self._office.tokens.make(query, found[size - 1].group) if more else "",
+            groups=[_group_message(group) for group in listed],
+            next_page_token=token,
         )
 
     async def PutMember(

@@ -18,7 +18,6 @@ from server.identity import caller
 from server.registry import AccountFilter
 from server.services import fields
 from server.services.account_messages import account_message, medium_message, wallets_message
-from server.services.office import page_query
 from server.services.transactions import TransactionPages
 
 if TYPE_CHECKING:
@@ -130,25 +129,22 @@ class AccountService(pb_grpc.AccountServiceServicer):
     ) -> pb.ListAccountsResponse:
         """List accounts; see the proto."""
         del context
-        size = fields.page_size(request.page_size)
         wanted = AccountFilter(
             class_name=request.class_name,
             name_prefix=request.name_prefix,
             account_no_prefix=request.account_no_prefix,
             status=fields.optional_choice("status", request.status, AccountStatus),
         )
-        query = page_query(request)
-        after = self._office.tokens.open(query, request.page_token)
+        page = self._office.list_page(request)
         found, seq = await self._office.projector.read(
             lambda r: (
-                r.accounts(wanted, after=after, limit=size + 1),
+                r.accounts(wanted, after=page.place, limit=page.limit),
                 r.position().applied_seq,
             )
         )
-        more = len(found) > size
-        token = self._office.tokens.make(query, found[size - 1].account_no) if more else ""
+        accounts, token = page.cut(found, lambda a: a.account_no)
         return pb.ListAccountsResponse(
-            accounts=[account_message(a) for a in found[:size]],
+            accounts=[account_message(a) for a in accounts],
             next_page_token=token,
             as_of_seq=seq,
         )

@@ -11,7 +11,6 @@ from server.registers import alerts
 from server.services import card_acts, fields
 from server.services.card_messages import alert_message
 from server.services.card_methods import CardMethods
-from server.services.office import page_query
 
 if TYPE_CHECKING:
     from core.plans import Plan
@@ -28,10 +27,8 @@ class AlertMethods(CardMethods):
         self, request: pb.ListAlertsRequest, context: Context
     ) -> pb.ListAlertsResponse:
         """List alerts; see the proto."""
-        size = fields.page_size(request.page_size)
         account_no = fields.account_no(request.account_no) if request.account_no else ""
-        query = page_query(request)
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
 
         def read(registry: Registry) -> list[AlertRow]:
             number = card_acts.account_of(registry, account_no).number if account_no else 0
@@ -39,16 +36,15 @@ class AlertMethods(CardMethods):
                 registry.connection,
                 only_open=request.open,
                 account_number=number,
-                before=before,
-                limit=size + 1,
+                before=page.number,
+                limit=page.limit,
             )
 
         found = await self._office.projector.read(read)
-        more = len(found) > size
-        last = str(found[size - 1].seq) if more else ""
+        rows, token = page.cut(found, lambda row: row.seq)
         return pb.ListAlertsResponse(
-            alerts=[alert_message(row) for row in found[:size]],
-            next_page_token=self._office.tokens.make(query, last) if more else "",
+            alerts=[alert_message(row) for row in rows],
+            next_page_token=token,
         )
 
     async def AcknowledgeAlert(

@@ -23,7 +23,6 @@ from server.registers.parameters import values_at
 from server.services import card_acts, fields
 from server.services.card_messages import case_message
 from server.services.card_methods import CardMethods
-from server.services.office import page_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,21 +258,18 @@ class CaseMethods(CardMethods):
         self, request: pb.ListCasesRequest, context: Context
     ) -> pb.ListCasesResponse:
         """List cases; see the proto."""
-        size = fields.page_size(request.page_size)
         state = fields.optional_choice("state", request.state, CaseState)
         classes = self._classes(request.class_name)
-        query = page_query(request)
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
         found = await self._office.projector.read(
             lambda r: cases.list_cases(
-                r.connection, state=state, classes=classes, before=before, limit=size + 1
+                r.connection, state=state, classes=classes, before=page.number, limit=page.limit
             )
         )
-        more = len(found) > size
-        last = str(found[size - 1].case.case_no) if more else ""
+        rows, token = page.cut(found, lambda row: row.case.case_no)
         return pb.ListCasesResponse(
-            cases=[case_message(row) for row in found[:size]],
-            next_page_token=self._office.tokens.make(query, last) if more else "",
+            cases=[case_message(row) for row in rows],
+            next_page_token=token,
         )
 
     async def _on_case(

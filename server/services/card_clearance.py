@@ -18,7 +18,7 @@ from server.registers.parameters import values_at
 from server.services import card_acts, fields
 from server.services.card_messages import item_results
 from server.services.card_methods import CardMethods
-from server.services.office import act_message, answer, page_query
+from server.services.office import act_message, answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -259,9 +259,7 @@ class ClearanceMethods(CardMethods):
         self, request: pb.ListRefundsRequest, context: Context
     ) -> pb.ListRefundsResponse:
         """List balances to pay out; see the proto."""
-        size = fields.page_size(request.page_size)
-        query = page_query(request)
-        after = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
         now_us = self._office.clock.now_us()
 
         def read(registry: Registry) -> list[tuple[int, str, str, int]]:
@@ -270,21 +268,20 @@ class ClearanceMethods(CardMethods):
                 registry.connection,
                 until_us=now_us - wait * _DAY_US,
                 class_name=request.class_name,
-                after=after,
-                limit=size + 1,
+                after=page.number,
+                limit=page.limit,
             )
 
         found = await self._office.projector.read(read)
-        response = pb.ListRefundsResponse()
-        for number, account_no, name, left_us in found[:size]:
+        rows, token = page.cut(found, lambda row: row[0])
+        response = pb.ListRefundsResponse(next_page_token=token)
+        for number, account_no, name, left_us in rows:
             fen = (await self._office.wallets(number))["online_fen"]
             if fen > 0:
                 response.refunds.add(
                     account_no=account_no, name=name, amount_fen=fen, returned_time_us=left_us
                 )
                 response.total_fen += fen
-        if len(found) > size:
-            response.next_page_token = self._office.tokens.make(query, str(found[size - 1][0]))
         return response
 
 

@@ -22,7 +22,7 @@ from server.services.card_cases import CaseMethods
 from server.services.card_clearance import ClearanceMethods
 from server.services.card_messages import batch_message, card_message, item_results
 from server.services.card_sanctions import SanctionMethods
-from server.services.office import act_message, page_query
+from server.services.office import act_message
 from server.services.roster import RosterMethods
 
 if TYPE_CHECKING:
@@ -247,7 +247,6 @@ class CardOfficeService(
         self, request: pb.ListCardsRequest, context: Context
     ) -> pb.ListCardsResponse:
         """List cards; see the proto."""
-        size = fields.page_size(request.page_size)
         wanted = CardFilter(
             classes=self._classes(request.class_name),
             account_no=request.account_no,
@@ -259,36 +258,31 @@ class CardOfficeService(
                 "expires_before", request.expires_before, largest=fields.DAY_MAX
             ),
         )
-        query = page_query(request)
-        after = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
         found, today = await self._office.projector.read(
             lambda r: (
-                cards.list_cards(r.connection, wanted, after=after, limit=size + 1),
+                cards.list_cards(r.connection, wanted, after=page.number, limit=page.limit),
                 self._today(r),
             )
         )
-        more = len(found) > size
-        last = str(found[size - 1].card.card_no) if more else ""
+        rows, token = page.cut(found, lambda row: row.card.card_no)
         return pb.ListCardsResponse(
-            cards=[card_message(row, today) for row in found[:size]],
-            next_page_token=self._office.tokens.make(query, last) if more else "",
+            cards=[card_message(row, today) for row in rows],
+            next_page_token=token,
         )
 
     async def ListBatches(
         self, request: pb.ListBatchesRequest, context: Context
     ) -> pb.ListBatchesResponse:
         """List batches; see the proto."""
-        size = fields.page_size(request.page_size)
-        query = page_query(request)
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
         found = await self._office.projector.read(
-            lambda r: cards.batches(r.connection, before=before, limit=size + 1)
+            lambda r: cards.batches(r.connection, before=page.number, limit=page.limit)
         )
-        more = len(found) > size
-        last = str(found[size - 1].batch) if more else ""
+        rows, token = page.cut(found, lambda row: row.batch)
         return pb.ListBatchesResponse(
-            batches=[batch_message(row) for row in found[:size]],
-            next_page_token=self._office.tokens.make(query, last) if more else "",
+            batches=[batch_message(row) for row in rows],
+            next_page_token=token,
         )
 
     async def RenewCard(

@@ -14,7 +14,6 @@ from server.registers import cases
 from server.services import card_acts, fields
 from server.services.card_messages import notice_message
 from server.services.card_methods import CardMethods
-from server.services.office import page_query
 
 if TYPE_CHECKING:
     from core.media import Carrier
@@ -97,24 +96,21 @@ class SanctionMethods(CardMethods):
         self, request: pb.ListNoticesRequest, context: Context
     ) -> pb.ListNoticesResponse:
         """List notices; see the proto."""
-        size = fields.page_size(request.page_size)
         classes = self._classes(request.class_name)
-        query = page_query(request)
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
         found = await self._office.projector.read(
             lambda r: cases.list_notices(
                 r.connection,
                 classes=classes,
                 unread=request.unread,
-                before=before,
-                limit=size + 1,
+                before=page.number,
+                limit=page.limit,
             )
         )
-        more = len(found) > size
-        last = str(found[size - 1].seq) if more else ""
+        rows, token = page.cut(found, lambda row: row.seq)
         return pb.ListNoticesResponse(
-            notices=[notice_message(row) for row in found[:size]],
-            next_page_token=self._office.tokens.make(query, last) if more else "",
+            notices=[notice_message(row) for row in rows],
+            next_page_token=token,
         )
 
     async def AcknowledgeNotice(

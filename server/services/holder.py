@@ -25,7 +25,6 @@ from server.services import card_acts, fields, qr
 from server.services.account import wanted_limit
 from server.services.account_messages import account_message, medium_message, wallets_message
 from server.services.card_messages import card_message
-from server.services.office import page_query
 from server.services.staff import act_message
 from server.services.transactions import TransactionPages
 
@@ -238,18 +237,18 @@ class HolderService(pb_grpc.HolderServiceServicer):
         """List acts about the account; see the proto."""
         del context
         account = await self._own()
-        size = fields.page_size(request.page_size)
-        query = page_query(request) + account.number.to_bytes(8, "big")
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request, whose=account.number)
         found = await self._office.projector.read(
             lambda r: acts_register.list_acts(
-                r.connection, before_seq=before, limit=size + 1, account_number=account.number
+                r.connection,
+                before_seq=page.number,
+                limit=page.limit,
+                account_number=account.number,
             )
         )
-        more = len(found) > size
-        token = self._office.tokens.make(query, str(found[size - 1].seq)) if more else ""
+        rows, token = page.cut(found, lambda act: act.seq)
         return pb.ListMyActsResponse(
-            acts=[act_message(act, account.account_no) for act in found[:size]],
+            acts=[act_message(act, account.account_no) for act in rows],
             next_page_token=token,
         )
 

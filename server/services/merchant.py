@@ -14,7 +14,6 @@ from core.refusals import invalid, missing
 from core.rows import KEYPAD, ServiceStatus
 from server.facts import rules_fields
 from server.services import fields
-from server.services.office import page_query
 from server.services.own_merchants import (
     check_own,
     merchants_of,
@@ -78,23 +77,19 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
     ) -> pb.ListMerchantsResponse:
         """List merchants; see the proto."""
         del context
-        size = fields.page_size(request.page_size)
         category: int = request.category
-        query = page_query(request)
-        after = self._office.tokens.open(query, request.page_token)
+        page = self._office.list_page(request)
         own = own_merchants()
         found, seq = await self._office.projector.read(
             lambda r: (
-                merchants_of(r, own, category, after=after, limit=size + 1),
+                merchants_of(r, own, category, after=page.place, limit=page.limit),
                 r.position().applied_seq,
             )
         )
-        more = len(found) > size
+        merchants, token = page.cut(found, lambda m: m.merchant_id)
         return pb.ListMerchantsResponse(
-            merchants=[merchant_message(m) for m in found[:size]],
-            next_page_token=self._office.tokens.make(query, found[size - 1].merchant_id)
-            if more
-            else "",
+            merchants=[merchant_message(m) for m in merchants],
+            next_page_token=token,
             as_of_seq=seq,
         )
 
@@ -168,25 +163,21 @@ class MerchantService(pb_grpc.MerchantServiceServicer):
     ) -> pb.ListTerminalsResponse:
         """List terminals; see the proto."""
         del context
-        size = fields.page_size(request.page_size)
         merchant_id = request.merchant_id
         if merchant_id:
             check_own(merchant_id)
-        query = page_query(request)
-        after = self._office.tokens.open(query, request.page_token)
+        page = self._office.list_page(request)
         own = own_merchants()
         found, seq = await self._office.projector.read(
             lambda r: (
-                terminals_of(r, own, merchant_id, after=after, limit=size + 1),
+                terminals_of(r, own, merchant_id, after=page.place, limit=page.limit),
                 r.position().applied_seq,
             )
         )
-        more = len(found) > size
+        terminals, token = page.cut(found, lambda t: t.terminal_id)
         return pb.ListTerminalsResponse(
-            terminals=[terminal_message(t) for t in found[:size]],
-            next_page_token=self._office.tokens.make(query, found[size - 1].terminal_id)
-            if more
-            else "",
+            terminals=[terminal_message(t) for t in terminals],
+            next_page_token=token,
             as_of_seq=seq,
         )
 

@@ -14,6 +14,7 @@ from core.ids import make_request_id, part_request_id
 from server.identity import acting, caller
 from server.office_lane import Act, Part, Together, fingerprint
 from server.services import fields
+from server.services.list_pages import ListPage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -239,6 +240,21 @@ class Office:
             name=name, request_id=request_id, fingerprint=given, decide=decide, by=by, actor=actor
         )
         return await self._lane.decide(act)
+
+    def list_page(self, request: Any, *, whose: int = 0) -> ListPage:
+        """Return the page a list request asks for.
+
+        Args:
+            request: the message, with ``page_size`` and ``page_token``.
+            whose: number of the account the list is of, where the request does not say it; 0: none.
+
+        Raises:
+            Refusal: FIELD_INVALID, PAGE_TOKEN_INVALID.
+        """
+        size = fields.page_size(request.page_size)
+        query = page_query(request) + (whose.to_bytes(8, "big") if whose else b"")
+        place = self.tokens.open(query, request.page_token)
+        return ListPage(self.tokens, query, size, place)
 
     async def wallets(self, account: int) -> AccountReply:
         """Read an account's money as it stands."""

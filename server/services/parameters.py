@@ -18,7 +18,7 @@ from core.service_hours import hours_of, local_time
 from server.identity import acting
 from server.registers import parameters
 from server.services import fields
-from server.services.office import Response, page_query
+from server.services.office import Response
 from server.services.parameter_messages import (
     category_message,
     category_of,
@@ -98,9 +98,7 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
         """Read a key and its versions; see the proto."""
         del context
         key = fields.text("key", request.key, shortest=1, longest=KEY_MAX)
-        size = fields.page_size(request.page_size)
-        query = page_query(request)
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
         now_us = self._office.clock.now_us()
 
         def look(
@@ -108,7 +106,7 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
         ) -> tuple[pb.Parameter, list[VersionRow]]:
             sql = registry.connection
             values = parameters.values_at(sql, now_us)
-            found = parameters.versions(sql, key, before_version=before, limit=size + 1)
+            found = parameters.versions(sql, key, before_version=page.number, limit=page.limit)
             version = _version_at(registry, key, now_us)
             if key in BY_KEY:
                 following = _following(registry, key, now_us)
@@ -118,15 +116,13 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
             return shown, found
 
         shown, found = await self._office.projector.look(look, after_seq=self._head())
-        if key not in BY_KEY and not found and not before:
+        if key not in BY_KEY and not found and not page.number:
             raise missing("parameter")
-        more = len(found) > size
+        rows, token = page.cut(found, lambda row: row.change.version)
         return pb.GetParameterResponse(
             parameter=shown,
-            versions=[version_message(row) for row in found[:size]],
-            next_page_token=self._office.tokens.make(query, str(found[size - 1].change.version))
-            if more
-            else "",
+            versions=[version_message(row) for row in rows],
+            next_page_token=token,
         )
 
     async def ListProposals(
@@ -134,19 +130,17 @@ class ParameterService(pb_grpc.ParameterServiceServicer):
     ) -> pb.ListProposalsResponse:
         """List proposals; see the proto."""
         del context
-        size = fields.page_size(request.page_size)
         state = fields.optional_choice("state", request.state, ProposalState) or 0
-        query = page_query(request)
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
         found = await self._office.projector.look(
-            lambda r: parameters.proposals(r.connection, state=state, before=before, limit=size + 1)
+            lambda r: parameters.proposals(
+                r.connection, state=state, before=page.number, limit=page.limit
+            )
         )
-        more = len(found) > size
+        rows, token = page.cut(found, lambda row: row.number)
         return pb.ListProposalsResponse(
-            proposals=[proposal_message(row) for row in found[:size]],
-            next_page_token=self._office.tokens.make(query, str(found[size - 1].number))
-            if more
-            else "",
+            proposals=[proposal_message(row) for row in rows],
+            next_page_token=token,
         )
 
     async def ListCategories(

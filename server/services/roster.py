@@ -26,7 +26,6 @@ from server.roster_files import FILE_BYTES_MAX, ReadRoster, read_roster
 from server.services import card_acts, fields
 from server.services.card_methods import CardMethods
 from server.services.incoming import Incoming, file_name
-from server.services.office import page_query
 from server.services.photo_archive import ARCHIVE_BYTES_MAX, PhotoArchive
 from server.services.photo_upload import PhotoDesk, digest
 from server.services.roster_import import Form, RosterImport
@@ -200,7 +199,6 @@ class RosterMethods(CardMethods):
     ) -> pb.ListHoldersResponse:
         """List holders; see the proto."""
         del context
-        size = fields.page_size(request.page_size)
         if request.photo not in pb.PhotoFilter.values():
             raise invalid("photo", "a known value")
         class_name = request.class_name
@@ -217,24 +215,21 @@ class RosterMethods(CardMethods):
                 request.photo
             ),
         )
-        query = page_query(request)
-        place = self._office.tokens.open(query, request.page_token)
-        account_no, _, name = place.partition(" ")
+        page = self._office.list_page(request)
+        account_no, _, name = page.place.partition(" ")
         found, seq = await self._office.projector.read(
             lambda r: (
                 register.list_holders(
-                    r.connection, wanted, after=(name, account_no), limit=size + 1
+                    r.connection, wanted, after=(name, account_no), limit=page.limit
                 ),
                 r.position().applied_seq,
             )
         )
-        token = ""
-        if len(found) > size:
-            last = found[size - 1]
-            place = f"{last.account_no} {last.name}" if wanted.name_prefix else last.account_no
-            token = self._office.tokens.make(query, place)
+        holders, token = page.cut(
+            found, lambda h: f"{h.account_no} {h.name}" if wanted.name_prefix else h.account_no
+        )
         return pb.ListHoldersResponse(
-            holders=[holder_message(holder) for holder in found[:size]],
+            holders=[holder_message(holder) for holder in holders],
             next_page_token=token,
             as_of_seq=seq,
         )

@@ -18,7 +18,7 @@ from server.registers import acts as acts_register
 from server.registers import staff as register
 from server.registers.parameters import values_at
 from server.services import fields
-from server.services.office import Response, page_query
+from server.services.office import Response
 from server.services.sign_in import CHANNELS, SignInMethods
 from server.staff_secrets import new_one_time
 
@@ -73,16 +73,16 @@ class StaffService(SignInMethods):
         del context
         if request.role and request.role not in Role.__members__:
             raise invalid("role", "a role")
-        size = fields.page_size(request.page_size)
-        query = page_query(request)
-        after = self._office.tokens.open(query, request.page_token)
+        page = self._office.list_page(request)
         found = await self._office.projector.read(
-            lambda r: register.members(r.connection, role=request.role, after=after, limit=size + 1)
+            lambda r: register.members(
+                r.connection, role=request.role, after=page.place, limit=page.limit
+            )
         )
-        more = len(found) > size
+        members, token = page.cut(found, lambda member: member.name)
         return pb.ListStaffResponse(
-            staff=[_message(member) for member in found[:size]],
-            next_page_token=self._office.tokens.make(query, found[size - 1].name) if more else "",
+            staff=[_message(member) for member in members],
+            next_page_token=token,
         )
 
     async def GetStaff(self, request: pb.GetStaffRequest, context: Context) -> pb.GetStaffResponse:
@@ -193,11 +193,9 @@ class StaffService(SignInMethods):
     async def ListActs(self, request: pb.ListActsRequest, context: Context) -> pb.ListActsResponse:
         """List acts; see the proto."""
         del context
-        size = fields.page_size(request.page_size)
         actor = fields.text("actor", request.actor, longest=64)
         account_no = fields.account_no(request.account_no) if request.account_no else ""
-        query = page_query(request)
-        before = int(self._office.tokens.open(query, request.page_token) or 0)
+        page = self._office.list_page(request)
 
         def find(registry: Registry) -> list[tuple[ActFacts, str]]:
             account = registry.account(account_no) if account_no else None
@@ -205,19 +203,18 @@ class StaffService(SignInMethods):
                 raise missing("account")
             found = acts_register.list_acts(
                 registry.connection,
-                before_seq=before,
-                limit=size + 1,
+                before_seq=page.number,
+                limit=page.limit,
                 actor=actor,
                 account_number=account.number if account else 0,
             )
             return [(act, _account_no(registry, act.account_number)) for act in found]
 
         found = await self._office.projector.read(find)
-        more = len(found) > size
-        last = found[size - 1][0].seq if more else 0
+        rows, token = page.cut(found, lambda row: row[0].seq)
         return pb.ListActsResponse(
-            acts=[act_message(act, printed) for act, printed in found[:size]],
-            next_page_token=self._office.tokens.make(query, str(last)) if more else "",
+            acts=[act_message(act, printed) for act, printed in rows],
+            next_page_token=token,
         )
 
     # ---- what they share ----

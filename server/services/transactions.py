@@ -17,7 +17,6 @@ from core.catalogue import BY_NUMBER
 from core.plans import Wallet as Side
 from core.refusals import missing
 from server.services import fields
-from server.services.office import page_query
 
 if TYPE_CHECKING:
     from ext.engine import HistoryItem, HistoryReply
@@ -51,16 +50,14 @@ class TransactionPages:
     async def page(self, request: pb.ListTransactionsRequest) -> pb.ListTransactionsResponse:
         """Make one page."""
         account_no = fields.account_no(request.account_no)
-        size = fields.page_size(request.page_size)
-        query = page_query(request)
-        place = self._office.tokens.open(query, request.page_token)
+        page = self._office.list_page(request)
         account, merchants, terminals = await self._office.projector.read(
             lambda r: (r.account(account_no), r.merchant_names(), r.terminal_ids())
         )
         if account is None:
             raise missing("account")
         future: asyncio.Future[HistoryReply] = asyncio.get_running_loop().create_future()
-        self._office.engine.history(account.number, int(place or 0), size, future)
+        self._office.engine.history(account.number, page.number, page.size, future)
         reply = await future
         items = []
         for item in reply["items"]:
@@ -75,10 +72,9 @@ class TransactionPages:
                 )
             message.merchant_id, message.merchant_name = merchants.get(item["merchant"], ("", ""))
             items.append(message)
-        next_seq = reply["next_seq"]
         return pb.ListTransactionsResponse(
             transactions=items,
-            next_page_token=self._office.tokens.make(query, str(next_seq)) if next_seq else "",
+            next_page_token=page.token(reply["next_seq"] or ""),
             as_of_seq=reply["as_of_seq"],
         )
 
