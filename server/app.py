@@ -26,6 +26,7 @@ from campuscard.v1 import (
     staff_service_pb2,
     terminal_service_pb2,
 )
+from core.permissions import allowing
 from ext.engine import Engine
 from ext.errors import EngineError
 from server import logs
@@ -34,7 +35,7 @@ from server.config import split_address
 from server.doors import add_papers
 from server.files import SealedFiles
 from server.first_admin import entering_first_admin
-from server.front import FrontDoor, Handlers
+from server.front import FrontDoor, Handlers, available
 from server.identity import NOBODY
 from server.integrity import Integrity
 from server.interceptors.errors import ErrorsGuard
@@ -92,14 +93,14 @@ _log = structlog.get_logger("campuscard.server")
 async def serve(
     settings: Settings,
     *,
-    started: Callable[[str], None] | None = None,
+    started: Callable[[str, str], None] | None = None,
     reset_admin: str = "",
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
         settings: from ``server.config.load``.
-        started: called with the address once calls are taken.
+        started: called with the address, and the terminals', once calls are taken.
         reset_admin: sign-in name of a SEC_ADMIN who gets a new one-time secret; empty: nobody.
 
     Raises:
@@ -116,7 +117,7 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, server.renew_certificates)
     try:
         if started is not None:
-            started(server.address)
+            started(server.address, server.front_address)
         await stopping.wait()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -220,18 +221,20 @@ class Server:
         sessions = Sessions(clock)
         guards = self._make_guards(metrics, rates, sessions, trust)
         grpc_server = self._make_grpc(guards)
-        grpc_server.add_generic_rpc_handlers((terminal.handler(),))
-        ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, grpc_server)
-        add_papers(
-            grpc_server, office, keys=keys, sessions=sessions, settings=settings, stack=stack
-        )
+        handlers = Handlers()
+        services = cast("grpc.aio.Server", handlers)
+        handlers.add_generic_rpc_handlers((terminal.handler(),))
+        ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, services)
+        add_papers(services, office, keys=keys, sessions=sessions, settings=settings, stack=stack)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
+        handlers.serve_by(grpc_server)
         await stack.enter_async_context(
             entering_first_admin(office, StaffSecrets(keys), reset=self._reset_admin)
         )
-        self._add_health_and_reflection(grpc_server)
+        self._add_reflection(grpc_server)
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)
-        self._open_front(engine, guards, terminal, trust, stack)
+        self._open_front(engine, guards, handlers, trust, stack)
         self._serve_metrics(metrics, stack)
         self._say_started(engine)
 
@@ -292,8 +295,7 @@ class Server:
             maximum_concurrent_rpcs=2 * settings.server.calls_max,
         )
 
-    def _add_health_and_reflection(self, grpc_server: grpc.aio.Server) -> None:
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, grpc_server)
+    def _add_reflection(self, grpc_server: grpc.aio.Server) -> None:
         if self._settings.server.reflection:
             names = [*service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME]
             reflection.enable_server_reflection(names, grpc_server)
@@ -306,14 +308,15 @@ class Server:
         )
 
     async def _listen(self, grpc_server: grpc.aio.Server) -> None:
-        host, port = split_address(self._settings.server.address)
-        text = f"[{host}]" if ":" in host else host
-        try:
-            bound = grpc_server.add_insecure_port(f"{text}:{port}")
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {text}:{port}: {error}") from error
+        self.address = _bound(grpc_server, self._settings.server.address)
+        if self._settings.front_address and not available():
+            if self._settings.front.certificate is not None:
+                raise OSError(
+                    "front.certificate: the native front end was not built, see tools/setup.sh"
+                )
+            self.front_address = _bound(grpc_server, self._settings.front_address)
+            _log.warning("front_not_built", address=self.front_address, answers="grpcio")
         await grpc_server.start()
-        self.address = f"{text}:{bound}"
         _log.warning("loopback_only", unsigned_callers="TERMINAL", reason="no certificates yet")
         for name in ("", *service_names()):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -322,16 +325,13 @@ class Server:
         self,
         engine: Engine,
         guards: Guards,
-        terminal: TerminalService,
+        handlers: Handlers,
         trust: Trust,
         stack: contextlib.AsyncExitStack,
     ) -> None:
         """Open the native door of terminals, which leaves to Python what is not hot."""
-        if not self._settings.front.address:
+        if not self._settings.front_address or not available():
             return
-        handlers = Handlers()
-        handlers.add_generic_rpc_handlers((terminal.handler(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, cast("grpc.Server", handlers))
         front = FrontDoor(
             self._settings,
             engine,
@@ -378,10 +378,11 @@ def open_engine(settings: Settings) -> Engine:
 
 
 def engine_options(settings: Settings) -> Options:
-    """Return the engine's bounds."""
+    """Return the engine's bounds, and how it commits."""
     options: dict[str, Any] = {
         name: getattr(settings.engine, name) for name in engine_option_names(settings.engine)
     }
+    options["commit"] = settings.journal.commit
     if settings.data.clock_path:
         options["clock_path"] = settings.data.clock_path
     return cast("Options", options)
@@ -403,13 +404,23 @@ def service_names() -> list[str]:
 
 
 def front_methods() -> list[str]:
-    """Return the full names of the terminals' unary methods."""
-    methods = terminal_service_pb2.DESCRIPTOR.services_by_name["TerminalService"].methods
+    """Return the full names of the unary methods that a terminal may call."""
+    shapes = dict(method_shapes())
     return [
-        f"/{method.containing_service.full_name}/{method.name}"
-        for method in methods
-        if not (method.client_streaming or method.server_streaming)
+        method
+        for method, permission in permissions_of(_FILES).items()
+        if shapes[method] == "unary" and allowing(permission, NOBODY.roles) is not None
     ]
+
+
+def _bound(grpc_server: grpc.aio.Server, address: str) -> str:
+    """Have grpcio listen; returns where."""
+    host, port = split_address(address)
+    text = f"[{host}]" if ":" in host else host
+    try:
+        return f"{text}:{grpc_server.add_insecure_port(f'{text}:{port}')}"
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {text}:{port}: {error}") from error
 
 
 def method_shapes() -> Iterator[tuple[str, str]]:

@@ -3,8 +3,8 @@
 A field may also be set by the environment, as ``CAMPUSCARD_SERVER__ADDRESS``; the environment wins
 over the file. Unknown names are refused. Paths in a file are relative to the file's directory.
 
-Addresses must be loopback: as long as terminals have no certificates, whoever reaches the port may
-tap as any of them. A server that can tell terminals apart will lift this.
+Addresses must be loopback: without certificates, whoever reaches the port may tap as any terminal.
+Only ``front.address`` may be another, once ``front.terminal_ca`` tells terminals apart.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import tomllib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, get_args, get_origin
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,6 +34,7 @@ LOOPBACK_ONLY: Final = (
     "must be a loopback address (127.0.0.0/8 or ::1): terminals have no certificates yet, so "
     "everybody who can connect may call as a terminal"
 )
+_LAST_PORT: Final = 65_535
 
 
 class ConfigError(Exception):
@@ -52,15 +53,16 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _check_loopback(address: str) -> str:
-    if not address:
-        return address
+def _is_loopback(address: str) -> bool:
     host, _ = split_address(address)
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
+        return False
+
+
+def _check_loopback(address: str) -> str:
+    if address and not _is_loopback(address):
         raise ValueError(LOOPBACK_ONLY)
     return address
 
@@ -71,6 +73,13 @@ def _check_present(address: str) -> str:
     return address
 
 
+def _check_form(address: str) -> str:
+    if address:
+        split_address(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_check_form)]
 LoopbackAddress = Annotated[str, AfterValidator(_check_loopback)]
 ServerAddress = Annotated[str, AfterValidator(_check_present), AfterValidator(_check_loopback)]
 
@@ -108,8 +117,11 @@ class ServerSettings(_Section):
 class FrontSettings(_Section):
     """The native door of terminals."""
 
-    address: LoopbackAddress = _setting(
-        "", "Where the native front end listens; port 0 takes a free one; empty: nowhere."
+    address: Address | None = _setting(
+        None,
+        "Where terminals call; unset: the port after `server.address`; port 0 takes a free one; "
+        "empty: nowhere. Where the native front end was not built, grpcio answers there. Without "
+        "`front.terminal_ca` a loopback address.",
     )
     certificate: Path | None = _setting(
         None, "PEM file of our certificate and its issuers; unset: no TLS. SIGHUP reads it again."
@@ -167,6 +179,16 @@ class FrontSettings(_Section):
         ge=0,
         le=1_000,
     )
+
+    @model_validator(mode="after")
+    def _only_known_callers(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        if self.terminal_ca is not None and self.certificate is None:
+            raise ValueError("terminal_ca needs certificate and key")
+        if self.terminal_ca is None and self.address and not _is_loopback(self.address):
+            raise ValueError(f"address {LOOPBACK_ONLY}")
+        return self
 
 
 class MetricsSettings(_Section):
@@ -240,6 +262,14 @@ class EngineSettings(_Section):
         1_000_000, "Checkpoint at least every so many records.", unit="records", ge=1_000
     )
     lock_memory: bool = _setting(False, "Lock the engine's tables in memory.")
+
+
+class JournalSettings(_Section):
+    """How blocks become durable; docs/concepts/durability.md."""
+
+    commit: Literal["full", "pipelined"] = _setting(
+        "full", "Flushes of the disk a block costs: two, or one that the next block brings."
+    )
 
 
 class LimitSettings(_Section):
@@ -326,11 +356,20 @@ class Settings(BaseSettings):
     metrics: MetricsSettings = MetricsSettings()
     data: DataSettings = DataSettings()
     engine: EngineSettings = EngineSettings()
+    journal: JournalSettings = JournalSettings()
     limits: LimitSettings = LimitSettings()
     office: OfficeSettings = OfficeSettings()
     staff: StaffSettings = StaffSettings()
     integrity: IntegritySettings = IntegritySettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def front_address(self) -> str:
+        """Where terminals call; empty: nowhere of their own."""
+        if self.front.address is not None:
+            return self.front.address
+        host, port = split_address(self.server.address)
+        return f"[{host}]:{_next(port)}" if ":" in host else f"{host}:{_next(port)}"
 
     @classmethod
     def settings_customise_sources(
@@ -383,9 +422,19 @@ def load(path: Path | None = None, *, overrides: Mapping[str, Any] | None = None
         raise ConfigError(f"{path}: {error}") from error
     base = Path() if path is None else path.parent
     return Settings.model_construct(
-        **{name: getattr(settings, name) for name in Settings.model_fields if name != "data"},
+        **{
+            name: getattr(settings, name)
+            for name in Settings.model_fields
+            if name not in {"data", "front"}
+        },
         data=_resolve(settings.data, base),
+        front=_resolve_files(settings.front, base),
     )
+
+
+def _next(port: int) -> int:
+    """Return the port beside a port; beside any free one: any free one."""
+    return port + 1 if 0 < port < _LAST_PORT else 0
 
 
 def explain(settings: Settings) -> Iterator[Explanation]:
@@ -430,3 +479,12 @@ def _resolve(data: DataSettings, base: Path) -> DataSettings:
     if data.holder_keys is not None:
         changes["holder_keys"] = base / data.holder_keys
     return data.model_copy(update=changes)
+
+
+def _resolve_files(front: FrontSettings, base: Path) -> FrontSettings:
+    files = (
+        ("certificate", front.certificate),
+        ("key", front.key),
+        ("terminal_ca", front.terminal_ca),
+    )
+    return front.model_copy(update={name: base / file for name, file in files if file is not None})

@@ -109,6 +109,10 @@ class Handlers:
     def add_registered_method_handlers(self, service: str, handlers: Any) -> None:
         """Do nothing: the same handlers come generic too."""
 
+    def serve_by(self, server: grpc.aio.Server) -> None:
+        """Have all of them served by grpcio too."""
+        server.add_generic_rpc_handlers(tuple(self._generic))
+
     def find(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Return the handler of a method."""
         found = (handler.service(details) for handler in self._generic)
@@ -180,7 +184,7 @@ class FrontDoor:
         self._handlers = handlers
         self._calls: set[asyncio.Task[None]] = set()
         self._grace_s = settings.server.drain_seconds
-        self._socket = _listening(settings.front.address)
+        self._socket = _listening(settings.front_address)
         self._methods = _methods(settings, passed)
         self._front = _DOOR.Front(engine, self._socket, self._methods, words, _options(settings))
         self._files = settings.front
@@ -290,7 +294,10 @@ class _Details(grpc.HandlerCallDetails):
 def _listening(address: str) -> socket.socket:
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    try:
+        made = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise OSError(f"front.address: cannot listen on {address}: {error.strerror}") from error
     made.setblocking(False)
     return made
 
