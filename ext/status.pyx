@@ -76,6 +76,8 @@ cdef dict stats_of(cc_shared *s, object ledger_sum):
         "decide_ns": c.decide_ns,
         "commit_ns": c.commit_ns,
         "answer_ns": c.answer_ns,
+        "syncs": c.syncs,
+        "commit": "pipelined" if s.journal.pipelined else "full",
         "slowest_block_ns": max(c.slowest_block_ns, s.checkpoint.slowest_step_ns),
         "block_sizes": [c.block_sizes[i] for i in range(CC_SIZE_CLASSES)],
         "commit_us": [c.commit_us[i] for i in range(CC_TIME_CLASSES)],
