@@ -36,6 +36,7 @@ from server.doors import add_papers
 from server.files import SealedFiles
 from server.first_admin import entering_first_admin
 from server.front import FrontDoor, Handlers, available
+from server.front_metrics import FrontCollector
 from server.identity import NOBODY
 from server.integrity import Integrity
 from server.interceptors.errors import ErrorsGuard
@@ -235,6 +236,8 @@ class Server:
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)
         self._open_front(engine, guards, handlers, trust, stack)
+        if self._front is not None:
+            metrics.register(FrontCollector(self._front.stats))
         self._serve_metrics(metrics, stack)
         self._say_started(engine)
 

@@ -14,7 +14,7 @@ import base64
 import importlib
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote_from_bytes
 
 import grpc
@@ -30,7 +30,7 @@ from server.config import split_address
 from server.errors_map import refusal_of, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from ext.engine import Engine
     from server.config import Settings
@@ -234,16 +234,23 @@ class FrontDoor:
     def _handed(self) -> None:
         """Begin the calls that Python answers."""
         for name, method, metadata, message, left_ms, terminal in self._front.handed():
-            path = self._methods[method][0].decode("ascii")
+            path, kind = self._methods[method][0].decode("ascii"), self._methods[method][1]
             context = PassedContext(metadata, left_ms, terminal.decode("ascii", "replace"))
-            call = self._answer(name, path, context, message)
+            answer = self._admit if kind == _DOOR.STREAM else self._call
+            call = self._answer(name, path, context, answer(path, context, message))
             task = asyncio.create_task(call)
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
-    async def _answer(self, name: int, path: str, context: PassedContext, message: bytes) -> None:
+    async def _answer(
+        self, name: int, path: str, context: PassedContext, answer: Coroutine[Any, Any, bytes]
+    ) -> None:
+        status: grpc.Status | None
         try:
-            response = await self._call(path, context, message)
+            async with asyncio.timeout(context.time_remaining()):
+                response = await answer
+        except TimeoutError:
+            status = status_of(Refusal("DEADLINE_EXCEEDED"))
         except grpc.aio.AbortError:
             status = context.status
         except Refusal as refusal:
@@ -255,6 +262,12 @@ class FrontDoor:
             self._front.respond(name, response)
             return
         self._front.fail(name, *on_the_wire(status or status_of(Refusal("INTERNAL"))))
+
+    async def _admit(self, path: str, context: PassedContext, message: bytes) -> bytes:
+        """Let in a stream that came with a token; its messages do not come this way."""
+        del message
+        self._guards.admit(path, cast("Any", context))
+        return b""
 
     async def _call(self, path: str, context: PassedContext, message: bytes) -> bytes:
         details: Any = _Details(path, context.invocation_metadata())

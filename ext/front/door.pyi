@@ -80,7 +80,7 @@ class Front:
         """Readable when ``handed`` has something."""
 
     def handed(self) -> list[tuple[int, int, list[tuple[str, bytes]], bytes, int | None, bytes]]:
-        """Return the calls that wait for Python.
+        """Return the calls that wait for Python, and streams whose token is to be looked at.
 
         Each is a name for ``respond`` or ``fail``, one of which must follow, the number of its
         method in ``methods``, metadata, the request, milliseconds left or None, the terminal that
@@ -88,7 +88,7 @@ class Front:
         """
 
     def respond(self, name: int, message: bytes) -> None:
-        """Answer a call of ``handed``. Once each."""
+        """Answer a call of ``handed``, or let a stream in. Once each."""
 
     def fail(self, name: int, code: int, message: bytes, details: bytes) -> None:
         """End a call of ``handed`` with a status as it travels. Once each."""
@@ -96,5 +96,8 @@ class Front:
     def stats(self) -> dict[str, Any]:
         """Return counts since the start, and of the present: connections, calls, commands.
 
-        ``ended`` has the calls ended, by path (empty: no method of ours) and gRPC code.
+        ``ended`` has the calls ended, by path (empty: no method of ours) and gRPC code; ``reasons``
+        those refused and the messages refused, by the reason's number. Times are nanoseconds of all
+        threads: ``engine_ns`` of ``decided`` commands from the queue to their answer, the others of
+        work.
         """

@@ -18,7 +18,8 @@ from ext.feed cimport feed_reset, feed_wake, feed_open, feed_close, cc_feed
 from ext.front.handover cimport handed_free, handed_return, handed_take
 from ext.front.loop cimport io_run
 from ext.front.parts cimport (
-    FRONT_BATCH, FRONT_CODES, FRONT_METHODS_MAX, FRONT_PASSED, FRONT_STREAM, FRONT_THREADS_MAX,
+    FRONT_BATCH, FRONT_CODES, FRONT_METHODS_MAX, FRONT_PASSED, FRONT_REASONS, FRONT_STREAM,
+    FRONT_THREADS_MAX,
     FRONT_UNARY, cc_bounds_of_front, cc_front, cc_handed, cc_io,
 )
 from ext.front.pools cimport io_free, io_new
@@ -259,9 +260,11 @@ cdef class Front:
         cdef cc_io *io
         cdef uint32_t i, m, c
         calls = {}
-        found = {name: 0 for name in (
+        reasons = {}
+        found = dict.fromkeys((
             "connections", "calls", "commands", "accepted", "refused", "calmed", "sleeps", "reads",
-            "writes")}
+            "writes", "handed", "bytes_in", "bytes_out", "decided", "engine_ns", "read_ns",
+            "answer_ns", "send_ns"), 0)
         for i in range(self.f.threads):
             io = self.f.io[i]
             found["connections"] += io.connected
@@ -273,10 +276,21 @@ cdef class Front:
             found["sleeps"] += io.sleeps
             found["reads"] += io.reads
             found["writes"] += io.writes
+            found["handed"] += io.handed
+            found["bytes_in"] += io.bytes_in
+            found["bytes_out"] += io.bytes_out
+            found["decided"] += io.decided
+            found["engine_ns"] += io.engine_ns
+            found["read_ns"] += io.read_ns
+            found["answer_ns"] += io.answer_ns
+            found["send_ns"] += io.send_ns
+            for m in range(FRONT_REASONS):
+                if io.reason[m]:
+                    reasons[m] = reasons.get(m, 0) + io.reason[m]
             for m in range(FRONT_METHODS_MAX + 1):
                 for c in range(FRONT_CODES):
                     if io.count[m][c]:
                         path = self.paths[m] if m < FRONT_METHODS_MAX else b""
                         calls[path, c] = calls.get((path, c), 0) + io.count[m][c]
-        found["ended"] = calls
+        found["ended"], found["reasons"] = calls, reasons
         return found

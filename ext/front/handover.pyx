@@ -9,7 +9,7 @@ from posix.unistd cimport write
 from ext.atomics cimport add32, cas_pointer, load32, load_pointer, swap_pointer
 from ext.digest cimport wipe
 from ext.feed cimport feed_wake
-from ext.front.parts cimport cc_call, cc_front, cc_handed, cc_io
+from ext.front.parts cimport FRONT_STREAM, cc_call, cc_front, cc_handed, cc_io
 from ext.front.pools cimport call_named
 from ext.front.responses cimport call_refuse_made, call_refuse_for, call_respond
 from ext.reasons cimport CC_R_QUEUE_FULL
@@ -37,7 +37,8 @@ cdef cc_handed *copy_of(cc_call *call, const uint8_t *message, size_t length) no
     if handed.message == NULL or handed.metadata == NULL:
         handed_free(handed)
         return NULL
-    memcpy(handed.message, message, length)
+    if length != 0:
+        memcpy(handed.message, message, length)
     if call.metadata.length != 0:
         memcpy(handed.metadata, call.metadata.at, call.metadata.length)
     handed.message_length = <uint32_t>length
@@ -82,6 +83,7 @@ cdef void call_hand(cc_call *call, const uint8_t *message, size_t length) noexce
         return
     add32(&front.handed_count, 1)
     call.handed = True
+    call.io.handed += 1
     if push(&front.handed, handed):
         while write(front.handed_eventfd, &one, 8) < 0 and errno == EINTR:
             pass
@@ -97,24 +99,23 @@ cdef void handed_return(cc_handed *handed) noexcept nogil:
         feed_wake(&io.feed)
 
 
-cdef void handed_collect(cc_io *io) noexcept nogil:
-    cdef cc_handed *handed
-    cdef cc_handed *next
-    cdef cc_call *call
-    if load_pointer(&io.returned) == NULL:
-        return
-    handed = take_all(&io.returned)
-    while handed != NULL:
-        next = handed.next
-        call = call_named(io, handed.index, handed.generation)
-        if call != NULL and call.conn != NULL:
-            call.handed = False
-            if handed.code == 0:
-                call_respond(call, handed.message, handed.message_length)
-            else:
-                call_refuse_made(
-                    call, handed.code, handed.metadata, handed.metadata_length, handed.details,
-                    handed.details_length)
-        add32(&io.front.handed_count, <uint32_t>-1)
-        handed_free(handed)
-        handed = next
+cdef cc_handed *handed_collect(cc_io *io) noexcept nogil:
+    return take_all(&io.returned) if load_pointer(&io.returned) != NULL else NULL
+
+
+cdef cc_call *handed_settle(cc_io *io, cc_handed *handed) noexcept nogil:
+    cdef cc_call *call = call_named(io, handed.index, handed.generation)
+    cdef cc_call *admitted = NULL
+    if call != NULL and call.conn != NULL:
+        call.handed = False
+        if handed.code != 0:
+            call_refuse_made(
+                call, handed.code, handed.metadata, handed.metadata_length, handed.details,
+                handed.details_length)
+        elif call.method.kind == FRONT_STREAM:
+            admitted = call
+        else:
+            call_respond(call, handed.message, handed.message_length)
+    add32(&io.front.handed_count, <uint32_t>-1)
+    handed_free(handed)
+    return admitted

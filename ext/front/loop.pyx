@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint32_t
 
 from ext.atomics cimport bell_ring, cpu_pause, load32, load_pointer, monotonic_ns, store32, swap32
 from ext.feed cimport cc_ticket, feed_list, feed_reset
-from ext.front.handover cimport handed_collect
+from ext.front.handover cimport handed_collect, handed_settle
 from ext.front.net cimport (
     EPOLLERR, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
     epoll_event, epoll_wait, net_accept, poll_add, poll_drop,
@@ -13,12 +13,13 @@ from ext.front.nghttp2 cimport (
     NGHTTP2_CANCEL, NGHTTP2_FLAG_NONE, nghttp2_submit_ping, nghttp2_submit_rst_stream,
 )
 from ext.front.parts cimport (
-    CALL_ASKING, FRONT_STREAM, cc_bounds_of_front, cc_call, cc_conn, cc_io, cc_slot,
+    CALL_ASKING, CONN_STAYS, CONN_WARNED, FRONT_STREAM, cc_bounds_of_front, cc_call, cc_conn,
+    cc_handed, cc_io, cc_slot,
 )
 from ext.front.requests cimport stream_take
 from ext.front.responses cimport conn_mark, slot_arrived
 from ext.front.session cimport (
-    conn_close, conn_flush, conn_leave, conn_open, conn_read,
+    conn_close, conn_flush, conn_go, conn_leave, conn_open, conn_read,
 )
 from posix.unistd cimport close
 
@@ -26,6 +27,7 @@ cdef enum:
     EVENTS = 256
     ACCEPTS = 64             # of one turn
     A_MS = 1000000
+    WARNING_MS = 1000        # until a peer that does not answer has heard that it must leave
     SWEEP_NS = 250000000     # between two looks at every connection
     SWEEPS_A_SECOND = 4
     SPIN_LOOKS = 64          # at answers, between two at sockets
@@ -76,11 +78,25 @@ cdef void answers(cc_io *io) noexcept nogil:
         while ticket != NULL:
             next = ticket.next
             call = (<cc_slot *>ticket).call
+            io.decided += 1
+            io.engine_ns += io.now_ns - (<cc_slot *>ticket).asked_ns
             slot_arrived(<cc_slot *>ticket)
             if call.conn != NULL and call.method.kind == FRONT_STREAM:
                 stream_take(call)
             ticket = next
-    handed_collect(io)
+    passed_back(io)
+
+
+cdef void passed_back(cc_io *io) noexcept nogil:
+    cdef cc_handed *handed = handed_collect(io)
+    cdef cc_handed *next
+    cdef cc_call *call
+    while handed != NULL:
+        next = handed.next
+        call = handed_settle(io, handed)
+        if call != NULL:
+            stream_take(call)
+        handed = next
 
 
 cdef void flush(cc_io *io) noexcept nogil:
@@ -131,9 +147,11 @@ cdef void look_at(cc_conn *conn) noexcept nogil:
         slow_requests(conn)
     if not conn.greeted and past(now, conn.began_ns, b.handshake_ms):
         conn.broken = True
-    elif conn.leaving:
+    elif conn.leaving != CONN_STAYS:
         conn.broken = past(now, conn.leaving_ns, b.grace_ms)
-    elif (load32(&conn.io.front.leaving) != 0 or past(now, conn.began_ns, b.age_ms)
+        if conn.leaving == CONN_WARNED and past(now, conn.leaving_ns, WARNING_MS):
+            conn_go(conn)
+    elif (load32(&conn.io.front.leaving) != 0 or past(now, conn.began_ns, conn.age_ms)
             or (conn.open == 0 and past(now, conn.idle_ns, b.idle_ms))):
         conn_leave(conn)
     elif conn.pinged and past(now, conn.heard_ns, 2 * b.keepalive_ms):
@@ -207,22 +225,33 @@ cdef inline void ring_engine(cc_io *io) noexcept nogil:
         bell_ring(&io.front.s.ring.bell)
 
 
+cdef inline int64_t lap(int64_t *took_ns, int64_t began_ns) noexcept nogil:
+    """Add what a part of the turn took; returns now."""
+    cdef int64_t now_ns = monotonic_ns()
+    took_ns[0] += now_ns - began_ns
+    return now_ns
+
+
 cdef void io_run(cc_io *io) noexcept nogil:
     cdef epoll_event event[EVENTS]
     cdef int n
+    cdef int64_t began
     io.now_ns = io.swept_ns = monotonic_ns()
     poll_add(io.poll, io.feed.eventfd, EPOLLIN, &io.feed)
     io.accepting = poll_add(
         io.poll, io.front.listening, EPOLLIN | EPOLLEXCLUSIVE, &io.front.listening) == 0
     while load32(&io.front.stop) == 0 or io.connections != NULL or io.slots != 0:
         n = wait(io, event)
-        io.now_ns = monotonic_ns()
+        io.now_ns = began = monotonic_ns()
         if n > 0:
             socket_events(io, event, n)
+            began = lap(&io.read_ns, began)
         answers(io)
         ring_engine(io)
+        began = lap(&io.answer_ns, began)
         if io.now_ns - io.swept_ns >= SWEEP_NS or load32(&io.front.stop) != 0:
             sweep(io)
         flush(io)
+        lap(&io.send_ns, began)
         ring_engine(io)     # a reader that took answers made room for more of its stream
     store32(&io.finished, 1)

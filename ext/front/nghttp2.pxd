@@ -25,6 +25,9 @@ cdef extern from *:
         NGHTTP2_DATA
         NGHTTP2_HEADERS
         NGHTTP2_SETTINGS
+        NGHTTP2_PING
+        NGHTTP2_GOAWAY
+        NGHTTP2_FLAG_ACK
         NGHTTP2_WINDOW_UPDATE
         NGHTTP2_HCAT_REQUEST
         NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS
@@ -34,6 +37,13 @@ cdef extern from *:
     ctypedef struct nghttp2_session
     ctypedef struct nghttp2_session_callbacks
     ctypedef struct nghttp2_option
+
+    ctypedef struct nghttp2_mem:
+        void *mem_user_data
+        void *(*malloc)(size_t size, void *user) noexcept nogil
+        void (*free)(void *at, void *user) noexcept nogil
+        void *(*calloc)(size_t count, size_t size, void *user) noexcept nogil
+        void *(*realloc)(void *at, size_t size, void *user) noexcept nogil
 
     ctypedef struct nghttp2_nv:
         uint8_t *name
@@ -55,8 +65,12 @@ cdef extern from *:
     ctypedef struct nghttp2_headers:
         int cat
 
+    ctypedef struct nghttp2_ping:
+        uint8_t opaque_data[8]
+
     ctypedef union nghttp2_frame:
         nghttp2_frame_hd hd
+        nghttp2_ping ping
         nghttp2_headers headers
 
     ctypedef union nghttp2_data_source:
@@ -120,9 +134,9 @@ cdef extern from *:
     int32_t nghttp2_submit_request(
         nghttp2_session *s, const void *priority, const nghttp2_nv *nva, size_t n,
         const nghttp2_data_provider *provider, void *stream_user_data) nogil
-    int nghttp2_session_server_new2(
+    int nghttp2_session_server_new3(
         nghttp2_session **out, const nghttp2_session_callbacks *c, void *user_data,
-        const nghttp2_option *o) nogil
+        const nghttp2_option *o, nghttp2_mem *mem) nogil
     void nghttp2_session_del(nghttp2_session *s) nogil
     long nghttp2_session_mem_recv(nghttp2_session *s, const uint8_t *data, size_t length) nogil
     long nghttp2_session_mem_send(nghttp2_session *s, const uint8_t **data) nogil

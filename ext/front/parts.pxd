@@ -7,6 +7,7 @@ rarely. A connection stays with the thread that accepted it.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from ext.feed cimport cc_feed, cc_ticket
+from ext.front.heap cimport cc_heap
 from ext.front.nghttp2 cimport (
     nghttp2_data_source_read_callback, nghttp2_option, nghttp2_session, nghttp2_session_callbacks,
 )
@@ -19,6 +20,7 @@ cdef enum:
     FRONT_STATUSES = 8192          # places of the index over made statuses
     FRONT_BUCKETS = 16384          # terminals counted at once by a thread; a power of two
     FRONT_CODES = 17               # of gRPC, 0 to 16
+    FRONT_REASONS = 512            # of the catalogue, by number
     FRONT_INBOX = 32768            # bytes of one read: a busy connection's turn
     FRONT_OUTBOX = 65536           # bytes of one write
     SMALL_MESSAGE = 256            # a request that needs no memory of its own
@@ -28,6 +30,11 @@ cdef enum:
     FRONT_BATCH = 2
     FRONT_STREAM = 3
     FRONT_PASSED = 4               # answered by Python
+
+    # whether a connection leaves
+    CONN_STAYS = 0
+    CONN_WARNED = 1                # it is told that it will; calls on their way are still taken
+    CONN_LEAVES = 2                # no more calls are taken
 
     # what becomes of a call
     CALL_ASKING = 0                # its request is still coming
@@ -87,6 +94,7 @@ ctypedef struct cc_slot:           # a command under way
     cc_call *call
     uint32_t terminal_seq          # to echo
     uint32_t retry_after_ms
+    int64_t asked_ns               # when the engine got it
     int reason                     # why it did not reach the engine, 0 it did
     bint ready
 
@@ -140,11 +148,12 @@ ctypedef struct cc_conn:
     bint broken                    # to be closed
     bint blocked                   # waits for the socket to take more
     bint greeted                   # the peer's settings have come
-    bint leaving                   # GOAWAY is sent
+    uint8_t leaving                # CONN_*
     bint pinged
     uint32_t frames                # it may still send without work
     size_t taken                   # bytes of messages in this turn of reading
     int64_t began_ns, heard_ns, idle_ns, leaving_ns
+    uint32_t age_ms                # its own share of what connections may grow old; 0: for ever
     size_t held
     size_t unsent, unsent_read     # of `waiting`
     uint8_t *waiting               # what the socket did not take
@@ -189,7 +198,15 @@ ctypedef struct cc_io:             # one thread
     int64_t now_ns, swept_ns
     uint32_t finished              # its loop has ended
     uint64_t count[FRONT_METHODS_MAX + 1][FRONT_CODES]
-    uint64_t accepted, refused, calmed, sleeps, reads, writes
+    uint64_t reason[FRONT_REASONS]  # calls and messages that were refused, by reason
+    uint64_t accepted, refused, calmed, sleeps, reads, writes, handed
+    uint64_t bytes_in, bytes_out
+    uint64_t decided               # commands the engine has answered,
+    int64_t engine_ns              # and how long they were with it
+    int64_t read_ns                # in reading, HTTP/2 and decoding,
+    int64_t answer_ns              # in encoding,
+    int64_t send_ns                # in HTTP/2 and sending
+    cc_heap heap
 
 ctypedef struct cc_front:
     cc_shared *s

@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 
 from ext.digest cimport wipe
 from ext.feed cimport feed_close, feed_open
+from ext.front.heap cimport heap_close, heap_open
 from ext.front.net cimport poll_new, private_bytes, private_free
 from ext.front.parts cimport (
     FRONT_BUCKETS, FRONT_INBOX, FRONT_OUTBOX, SMALL_MESSAGE, cc_bucket, cc_buffer, cc_call,
@@ -30,6 +31,7 @@ cdef cc_io *io_new(cc_front *front, uint32_t number) except NULL:
     if io == NULL:
         raise MemoryError
     io.front, io.number, io.poll, io.feed.eventfd = front, number, -1, -1
+    heap_open(&io.heap)
     io.call_part = <void **>calloc(front.bounds.calls_max // PART + 1, sizeof(void *))
     io.slot_part = <void **>calloc(front.bounds.slots_max // PART + 1, sizeof(void *))
     io.bucket = <cc_bucket *>calloc(FRONT_BUCKETS, sizeof(cc_bucket))
@@ -66,6 +68,7 @@ cdef void io_free(cc_io *io) noexcept:
     free(io.bucket)
     private_free(io.inbox, FRONT_INBOX)
     free(io.outbox)
+    heap_close(&io.heap)
     feed_close(&io.feed)
     if io.poll >= 0:
         close(io.poll)

@@ -17,7 +17,8 @@ from ext.front.parts cimport (
 from ext.front.pools cimport buffer_add, call_take, slot_pop, slot_take
 from ext.front.rates cimport rate_take
 from ext.front.responses cimport (
-    batch_arrived, call_refuse, call_refuse_for, call_refuse_http, conn_mark, stream_answers,
+    batch_arrived, call_refuse, call_refuse_for, call_refuse_http, conn_mark, count_reason,
+    stream_answers,
 )
 from ext.front.statuses cimport status_of_field, status_of_size
 from ext.reasons cimport (
@@ -174,8 +175,10 @@ cdef void call_headers_end(cc_call *call) noexcept nogil:
         call_refuse_http(call, b"405")
     elif not call.grpc:
         call_refuse_http(call, b"415")
-    elif call.method == NULL or (call.signed_in and call.method.kind == FRONT_STREAM):
+    elif call.method == NULL:
         call_refuse_for(call, CC_R_UNIMPLEMENTED, 0)
+    elif call.status == NULL and call.signed_in and call.method.kind == FRONT_STREAM:
+        call_hand(call, NULL, 0)
 
 
 # ---- messages ----
@@ -265,6 +268,11 @@ cdef bint is_own(cc_call *call, const uint8_t *name, cc_wire_error *err) noexcep
     return False
 
 
+cdef inline void ask(cc_call *call, cc_slot *slot, cc_command *c) noexcept nogil:
+    c.token, c.deadline_ms = <uint64_t>&slot.ticket, call.deadline_ms
+    slot.asked_ns = call.io.now_ns
+
+
 cdef inline void give_up(cc_command *c) noexcept nogil:
     """A place that was reserved and is not used. No password stays in it."""
     wipe(c.pin, CC_PIN_MAX)
@@ -297,7 +305,7 @@ cdef void unary_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
     if rc != 0 or wait_ms != 0:
         give_up(c)
     else:
-        c.token, c.deadline_ms = <uint64_t>&slot.ticket, call.deadline_ms
+        ask(call, slot, c)
         slot.ticket.kind = <unsigned short>call.method.op
         call.out = 1
     hand_over(call, reserved, 1)
@@ -353,11 +361,12 @@ cdef void batch_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
         rc = wire_batch_next(&items, c, &err)
         slot.terminal_seq = c.terminal_seq
         if rc == 1:
-            c.token, c.deadline_ms = <uint64_t>&slot.ticket, call.deadline_ms
+            ask(call, slot, c)
             call.out += 1
         else:
             give_up(c)
             slot.reason = err.reason
+            count_reason(call, err.reason)
         slot = slot.next
     hand_over(call, reserved, items.count)
     if call.out == 0:
@@ -394,8 +403,9 @@ cdef int stream_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
     if rc != 0:
         give_up(c)
         slot.reason, slot.ready = rc, True
+        count_reason(call, rc)
     else:
-        c.token, c.deadline_ms = <uint64_t>&slot.ticket, call.deadline_ms
+        ask(call, slot, c)
         call.out += 1
     if reserved != RING_FULL:
         hand_over(call, reserved, 1)
@@ -406,7 +416,7 @@ cdef void stream_take(cc_call *call) noexcept nogil:
     """What is taken widens the peer's window again: so it sends no more than we take."""
     cdef const uint8_t *at
     cdef size_t left, size, taken = 0
-    if call.conn == NULL or call.drained or call.state != CALL_ASKING:
+    if call.conn == NULL or call.drained or call.handed or call.state != CALL_ASKING:
         return
     while call.slots < call.io.front.bounds.stream_in_flight:
         at, left = call.request.at + taken, call.request.length - taken

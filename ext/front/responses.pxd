@@ -2,10 +2,16 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from ext.front.parts cimport cc_call, cc_conn, cc_slot, cc_status
+from ext.front.parts cimport FRONT_REASONS, cc_call, cc_conn, cc_slot, cc_status
 
 # The connection has something to send: it is flushed before its thread sleeps.
 cdef void conn_mark(cc_conn *conn) noexcept nogil
+
+# One more call or message of a stream that was refused for this reason.
+cdef inline void count_reason(cc_call *call, int reason) noexcept nogil:
+    if 0 < reason < FRONT_REASONS:
+        call.io.reason[reason] += 1
+
 
 # Ends the call with a refusal, after what it was answered before.
 cdef void call_refuse(cc_call *call, const cc_status *status) noexcept nogil

@@ -75,6 +75,8 @@ cdef void count_end(cc_call *call) noexcept nogil:
     if call.method != NULL:
         number = <uint32_t>(call.method - call.io.front.method)
     call.io.count[number][code] += 1
+    if call.status != NULL:
+        count_reason(call, call.status.reason)
 
 
 cdef void call_begin(cc_call *call) noexcept nogil:

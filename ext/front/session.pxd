@@ -14,7 +14,9 @@ cdef void conn_close(cc_conn *conn) noexcept nogil
 cdef void conn_read(cc_conn *conn) noexcept nogil
 # Sends what there is; False: the connection is at its end and must be closed.
 cdef bint conn_flush(cc_conn *conn) noexcept nogil
-# Tells the peer to make no more calls here; those under way end well.
+# Tells the peer that no more calls will be taken here soon; those under way end well.
 cdef void conn_leave(cc_conn *conn) noexcept nogil
+# Takes no more calls: `conn_leave` was heard, or is long ago.
+cdef void conn_go(cc_conn *conn) noexcept nogil
 # The peer does what no client does: tell it and end.
 cdef void conn_calm(cc_conn *conn) noexcept nogil

@@ -1,8 +1,8 @@
 """nghttp2's callbacks, and moving its bytes: a bounded turn of reading, all of writing."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 from posix.unistd cimport close
 
 from ext.atomics cimport load_pointer
@@ -14,8 +14,9 @@ from ext.front.net cimport (
 from ext.front.nghttp2 cimport (
     NGHTTP2_DATA, NGHTTP2_DATA_FLAG_EOF, NGHTTP2_DATA_FLAG_NO_END_STREAM,
     NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_ERR_DEFERRED,
-    NGHTTP2_FLAG_END_STREAM, NGHTTP2_FLAG_NONE, NGHTTP2_HCAT_REQUEST, NGHTTP2_HEADERS,
-    NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_SETTINGS,
+    NGHTTP2_FLAG_ACK, NGHTTP2_FLAG_END_STREAM, NGHTTP2_FLAG_NONE, NGHTTP2_GOAWAY,
+    NGHTTP2_HCAT_REQUEST, NGHTTP2_HEADERS,
+    NGHTTP2_NO_ERROR, NGHTTP2_PING, NGHTTP2_REFUSED_STREAM, NGHTTP2_SETTINGS,
     NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
     NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, nghttp2_data_source, nghttp2_frame, nghttp2_frame_hd,
     nghttp2_option_del,
@@ -30,14 +31,15 @@ from ext.front.nghttp2 cimport (
     nghttp2_session_callbacks_set_on_stream_close_callback, nghttp2_session_consume_connection,
     nghttp2_session_consume_stream, nghttp2_session_del, nghttp2_session_get_last_proc_stream_id,
     nghttp2_session_get_stream_remote_close, nghttp2_session_get_stream_user_data,
-    nghttp2_session_mem_recv, nghttp2_session_mem_send, nghttp2_session_server_new2,
+    nghttp2_session_mem_recv, nghttp2_session_mem_send, nghttp2_session_server_new3,
     nghttp2_session_set_local_window_size, nghttp2_session_set_stream_user_data,
     nghttp2_session_terminate_session, nghttp2_session_want_read, nghttp2_session_want_write,
-    nghttp2_settings_entry, nghttp2_submit_goaway, nghttp2_submit_rst_stream,
-    nghttp2_submit_settings,
+    nghttp2_settings_entry, nghttp2_submit_goaway, nghttp2_submit_ping,
+    nghttp2_submit_rst_stream, nghttp2_submit_settings, nghttp2_submit_shutdown_notice,
 )
 from ext.front.parts cimport (
-    FRONT_INBOX, FRONT_OUTBOX, cc_call, cc_conn, cc_front, cc_io,
+    CONN_LEAVES, CONN_STAYS, CONN_WARNED, FRONT_INBOX, FRONT_OUTBOX, cc_call, cc_conn, cc_front,
+    cc_io,
 )
 from ext.front.requests cimport (
     call_data, call_end, call_header, call_headers_end, call_open, stream_take,
@@ -50,10 +52,15 @@ cdef enum:
     WINDOW = 1048576         # bytes of all streams together that a peer may send ahead
     STREAM_WINDOW = 65535
     UNCOUNTED = 1024         # bytes that are no message, and count as a frame
+    AGES = 20                # shares of an age, each a hundredth less
     FRAMES_OF_A_CALL = 8     # that a call brings along without being counted
 
 
 # ---- what HTTP/2 tells ----
+
+cdef uint8_t WARNED[8]   # of the ping behind a warning
+WARNED[:] = [0x6C, 0x65, 0x61, 0x76, 0x65, 0x00, 0x00, 0x01]
+
 
 cdef inline cc_call *call_of(nghttp2_session *session, int32_t stream) noexcept nogil:
     return <cc_call *>nghttp2_session_get_stream_user_data(session, stream)
@@ -132,6 +139,10 @@ cdef int on_frame(
     cdef cc_call *call
     if frame.hd.type == NGHTTP2_SETTINGS:
         conn.greeted = True
+    elif (frame.hd.type == NGHTTP2_PING and conn.leaving == CONN_WARNED
+            and frame.hd.flags & NGHTTP2_FLAG_ACK
+            and memcmp(frame.ping.opaque_data, WARNED, sizeof(WARNED)) == 0):
+        conn_go(conn)
     if frame.hd.type != NGHTTP2_HEADERS and frame.hd.type != NGHTTP2_DATA:
         return 0
     call = call_of(session, frame.hd.stream_id)
@@ -147,11 +158,14 @@ cdef int on_frame(
 cdef int on_sent(
     nghttp2_session *session, const nghttp2_frame *frame, void *user_data,
 ) noexcept nogil:
-    """A call that was answered before its request had come: the peer need not send the rest."""
+    # A call that was answered before its request had come: the peer need not send the rest.
     if (frame.hd.type == NGHTTP2_HEADERS and frame.hd.flags & NGHTTP2_FLAG_END_STREAM
             and nghttp2_session_get_stream_remote_close(session, frame.hd.stream_id) == 0):
         nghttp2_submit_rst_stream(
             session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR)
+    elif frame.hd.type == NGHTTP2_GOAWAY and (<cc_conn *>user_data).leaving == CONN_WARNED:
+        # Pings overtake what is queued. This one's answer says that the warning was heard.
+        nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, WARNED)
     return 0
 
 
@@ -241,14 +255,16 @@ cdef cc_conn *conn_open(cc_io *io, int fd) noexcept nogil:
     conn.io, conn.fd = io, fd
     conn.began_ns = conn.heard_ns = conn.idle_ns = io.now_ns
     conn.frames = io.front.bounds.frames_burst
+    # Those that came together do not all leave together.
+    conn.age_ms = io.front.bounds.age_ms - io.front.bounds.age_ms // 100 * <uint32_t>(fd % AGES)
     if io.front.tls != NULL:
         conn.ssl = tls_accept(load_pointer(&io.front.tls), fd)
         if conn.ssl == NULL:
             close(fd)
             free(conn)
             return NULL
-    if (nghttp2_session_server_new2(
-            &conn.session, io.front.callbacks, conn, io.front.option) != 0
+    if (nghttp2_session_server_new3(
+            &conn.session, io.front.callbacks, conn, io.front.option, &io.heap.mem) != 0
             or not greet(conn) or poll_add(io.poll, fd, EPOLLIN | EPOLLRDHUP, conn) != 0):
         if conn.session != NULL:
             nghttp2_session_del(conn.session)
@@ -288,10 +304,17 @@ cdef void conn_close(cc_conn *conn) noexcept nogil:
 
 
 cdef void conn_leave(cc_conn *conn) noexcept nogil:
-    """New calls are refused as never begun, so that the peer makes them elsewhere."""
-    if conn.leaving:
+    """First without a last call, so that none that is on its way is refused."""
+    if conn.leaving != CONN_STAYS:
         return
-    conn.leaving, conn.leaving_ns = True, conn.io.now_ns
+    conn.leaving, conn.leaving_ns = CONN_WARNED, conn.io.now_ns
+    nghttp2_submit_shutdown_notice(conn.session)
+    conn_mark(conn)
+
+
+cdef void conn_go(cc_conn *conn) noexcept nogil:
+    """The peer has heard it, or has had its time: what it sends from now on was never begun."""
+    conn.leaving = CONN_LEAVES
     nghttp2_submit_goaway(
         conn.session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(conn.session),
         NGHTTP2_NO_ERROR, NULL, 0)
@@ -340,6 +363,7 @@ cdef void conn_read(cc_conn *conn) noexcept nogil:
         conn.broken = True
         return
     io.reads += 1
+    io.bytes_in += <uint64_t>n
     conn.heard_ns, conn.pinged, conn.taken = io.now_ns, False, 0
     taken = nghttp2_session_mem_recv(conn.session, io.inbox, <size_t>n)
     wipe(io.inbox, <size_t>n)
@@ -413,6 +437,7 @@ cdef bint conn_flush(cc_conn *conn) noexcept nogil:
         if filled == 0:
             break
         io.writes += 1
+        io.bytes_out += <uint64_t>filled
         sent = 0
         while sent < filled:
             n = dispatch(conn, io.outbox + sent, <size_t>(filled - sent))
@@ -423,6 +448,6 @@ cdef bint conn_flush(cc_conn *conn) noexcept nogil:
             sent += n
     if conn.calmed and nghttp2_session_want_write(conn.session) == 0:
         return False
-    if conn.leaving and conn.open == 0:
+    if conn.leaving == CONN_LEAVES and conn.open == 0:
         return False
     return nghttp2_session_want_read(conn.session) or nghttp2_session_want_write(conn.session)
