@@ -41,7 +41,7 @@ def certify(
     command: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[-- COMMAND...]",
+            metavar="COMMAND",
             help=tr(
                 "终端程序; 不给则由人操作设备。", "The terminal's program; none: a person's device."
             ),
