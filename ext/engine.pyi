@@ -84,6 +84,7 @@ class Stats(TypedDict):
     decide_ns: int
     commit_ns: int
     answer_ns: int
+    seal_record_ns: int  # of the newest block, a record
     syncs: int  # pipelined: of their own, when no later block brought one
     commit: str  # "full" or "pipelined"
     slowest_block_ns: int  # decide to answers, or a checkpoint's step

@@ -77,6 +77,7 @@ cdef dict stats_of(cc_shared *s, object ledger_sum):
         "commit_ns": c.commit_ns,
         "answer_ns": c.answer_ns,
         "syncs": c.syncs,
+        "seal_record_ns": s.seal_ns_each,
         "commit": "pipelined" if s.journal.pipelined else "full",
         "slowest_block_ns": max(c.slowest_block_ns, s.checkpoint.slowest_step_ns),
         "block_sizes": [c.block_sizes[i] for i in range(CC_SIZE_CLASSES)],

@@ -26,7 +26,7 @@ from campuscard.v1 import (
     staff_service_pb2,
     terminal_service_pb2,
 )
-from core.permissions import allowing
+from core.permissions import PUBLIC, allowing
 from ext.engine import Engine
 from ext.errors import EngineError
 from server import logs
@@ -407,12 +407,14 @@ def service_names() -> list[str]:
 
 
 def front_methods() -> list[str]:
-    """Return the full names of the unary methods that a terminal may call."""
+    """Return the full names of the unary methods that are for terminals."""
     shapes = dict(method_shapes())
     return [
         method
         for method, permission in permissions_of(_FILES).items()
-        if shapes[method] == "unary" and allowing(permission, NOBODY.roles) is not None
+        if shapes[method] == "unary"
+        and permission not in PUBLIC
+        and allowing(permission, NOBODY.roles) is not None
     ]
 
 

@@ -145,6 +145,13 @@ class FrontSettings(_Section):
     slots_max: int = _setting(
         32_768, "Commands of one thread under way.", unit="commands", ge=128, le=1_048_576
     )
+    connection_in_flight: int = _setting(
+        1_024,
+        "Authorizations of all streams of one connection under way at once.",
+        unit="messages",
+        ge=1,
+        le=1_048_576,
+    )
     header_bytes: int = _setting(
         8_192, "Size of a call's metadata.", unit="bytes", ge=512, le=65_536
     )
@@ -172,9 +179,9 @@ class FrontSettings(_Section):
     keepalive_ms: int = _setting(
         30_000, "Silence before a ping; 0: no pings.", unit="ms", ge=0, le=3_600_000
     )
-    spin_us: int = _setting(
-        0,
-        "Looking for answers before sleeping, where a core can be spared.",
+    spin_us: int | None = _setting(
+        None,
+        "Looking for answers before sleeping; unset: 50 with four cores or more, else 0.",
         unit="µs",
         ge=0,
         le=1_000,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import importlib
+import os
 import socket
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -30,16 +31,21 @@ from server.config import split_address
 from server.errors_map import refusal_of, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from ext.engine import Engine
     from server.config import Settings
     from server.interceptors.wrapping import Guards
 
+    Answer = Callable[[str, "PassedContext", bytes], Awaitable[bytes]]
+
 SERVICE: Final = "/campuscard.v1.TerminalService/"
 DETAILS: Final = "grpc-status-details-bin"
 _BACKLOG: Final = 1_024
 _LOOK_S: Final = 0.02
+_SPARE_CORES: Final = 4
+"""Front end, sequencer and committer leave one then."""
+_SPIN_US: Final = 50
 _SAFE: Final = bytes(range(0x20, 0x7F)).replace(b"%", b"")
 _MALFORMED: Final = frozenset({"REQUEST_MALFORMED", "FIELD_INVALID"})
 
@@ -237,18 +243,17 @@ class FrontDoor:
             path, kind = self._methods[method][0].decode("ascii"), self._methods[method][1]
             context = PassedContext(metadata, left_ms, terminal.decode("ascii", "replace"))
             answer = self._admit if kind == _DOOR.STREAM else self._call
-            call = self._answer(name, path, context, answer(path, context, message))
+            call = self._answer(name, answer, path, context, message)
             task = asyncio.create_task(call)
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
 
     async def _answer(
-        self, name: int, path: str, context: PassedContext, answer: Coroutine[Any, Any, bytes]
+        self, name: int, answer: Answer, path: str, context: PassedContext, message: bytes
     ) -> None:
         status: grpc.Status | None
         try:
-            async with asyncio.timeout(context.time_remaining()):
-                response = await answer
+            response = await _in_time(answer, path, context, message)
         except TimeoutError:
             status = status_of(Refusal("DEADLINE_EXCEEDED"))
         except grpc.aio.AbortError:
@@ -282,6 +287,19 @@ class FrontDoor:
         response = await handler.unary_unary(message, context)
         write = handler.response_serializer
         return response if write is None else write(response)  # type: ignore[no-any-return]
+
+
+async def _in_time(answer: Answer, path: str, context: PassedContext, message: bytes) -> bytes:
+    """Answer before the call's deadline.
+
+    Raises:
+        TimeoutError: it has passed.
+    """
+    left_s = context.time_remaining()
+    if left_s == 0:
+        raise TimeoutError
+    async with asyncio.timeout(left_s):
+        return await answer(path, context, message)
 
 
 def _check_own(handler: Any, message: bytes, terminal: str) -> None:
@@ -326,8 +344,10 @@ def _methods(settings: Settings, passed: Sequence[str]) -> list[tuple[bytes, int
 
 def _options(settings: Settings) -> dict[str, int]:
     front = settings.front
+    spare = (os.cpu_count() or 1) >= _SPARE_CORES
     return {
         **{name: getattr(front, name) for name in type(front).model_fields if name in _DOOR.BOUNDS},
+        "spin_us": (_SPIN_US if spare else 0) if front.spin_us is None else front.spin_us,
         "stream_in_flight": settings.server.stream_in_flight,
         "grace_ms": max(100, settings.server.drain_seconds * 1_000),
         "rate": settings.limits.terminal_rate,

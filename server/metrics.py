@@ -107,6 +107,7 @@ METRICS: Final = (
     Row("decide_seconds", Kind.COUNTER, "Seconds spent deciding and applying.", "", lambda n: n.stats["decide_ns"] / _NS),
     Row("commit_seconds", Kind.COUNTER, "Seconds spent in durable commits.", "", lambda n: n.stats["commit_ns"] / _NS),
     Row("journal_syncs", Kind.COUNTER, "Syncs of their own: pipelined, when no later block brought one.", "", lambda n: n.stats["syncs"]),
+    Row("seal_record_seconds", Kind.GAUGE, "Seconds that summing and chaining took a record of the newest block; part of the commit's.", "", lambda n: n.stats["seal_record_ns"] / _NS),
     Row("answer_seconds", Kind.COUNTER, "Seconds spent handing answers out.", "", lambda n: n.stats["answer_ns"] / _NS),
     Row("slowest_block_seconds", Kind.GAUGE, "Longest way of a block from decision to answers.", "above what terminals wait", lambda n: n.stats["slowest_block_ns"] / _NS),
 )

@@ -38,6 +38,7 @@ BOUNDS = {
     "calls_max": (65_536, 128, 1 << 20),
     "slots_max": (32_768, 128, 1 << 20),
     "stream_in_flight": (256, 1, 8_192),
+    "connection_in_flight": (1_024, 1, 1 << 20),
     "header_bytes": (8_192, 512, 65_536),
     "held_bytes": (4_194_304, 65_536, 1 << 30),
     "handed_max": (256, 1, 65_536),
@@ -67,6 +68,7 @@ cdef int set_bounds(cc_front *f, dict options) except -1:
     b.streams_max, b.connections_max = n["streams_max"], n["connections_max"]
     b.calls_max, b.slots_max = n["calls_max"], n["slots_max"]
     b.stream_in_flight, b.header_bytes = n["stream_in_flight"], n["header_bytes"]
+    b.connection_in_flight = n["connection_in_flight"]
     b.held_bytes, b.handed_max = n["held_bytes"], n["handed_max"]
     b.frames_burst, b.frames_rate = n["frames_burst"], n["frames_rate"]
     b.handshake_ms, b.idle_ms, b.age_ms = n["handshake_ms"], n["idle_ms"], n["age_ms"]

@@ -75,6 +75,7 @@ ctypedef struct cc_bounds_of_front:
     uint32_t calls_max             # of a thread
     uint32_t slots_max             # commands of a thread under way
     uint32_t stream_in_flight
+    uint32_t connection_in_flight  # of all its streams together
     uint32_t header_bytes
     uint32_t held_bytes            # of requests and answers of one connection
     uint32_t handed_max            # calls with Python at once
@@ -139,6 +140,7 @@ ctypedef struct cc_conn:
     void *ssl                      # NULL: plain
     cc_call *calls
     uint32_t open                  # calls of these
+    uint32_t out                   # commands of its streams with the engine
     int fd
     bint known                     # its certificate has been looked at
     bint named                     # it names a terminal: `name`

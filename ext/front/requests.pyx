@@ -407,9 +407,17 @@ cdef int stream_ask(cc_call *call, const uint8_t *data, size_t length) noexcept 
     else:
         ask(call, slot, c)
         call.out += 1
+        call.conn.out += 1
     if reserved != RING_FULL:
         hand_over(call, reserved, 1)
     return 0
+
+
+cdef inline bint may_ask(const cc_call *call) noexcept nogil:
+    """Each stream may always ask one; all of a connection leave room in a turn for others'."""
+    return call.slots == 0 or (
+        call.slots < call.io.front.bounds.stream_in_flight
+        and call.conn.out < call.io.front.bounds.connection_in_flight)
 
 
 cdef void stream_take(cc_call *call) noexcept nogil:
@@ -418,7 +426,7 @@ cdef void stream_take(cc_call *call) noexcept nogil:
     cdef size_t left, size, taken = 0
     if call.conn == NULL or call.drained or call.handed or call.state != CALL_ASKING:
         return
-    while call.slots < call.io.front.bounds.stream_in_flight:
+    while may_ask(call):
         at, left = call.request.at + taken, call.request.length - taken
         if left < FRAME:
             break

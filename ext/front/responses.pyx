@@ -303,6 +303,7 @@ cdef void slot_arrived(cc_slot *slot) noexcept nogil:
             call_give_back(call)
         return
     if call.method.kind == FRONT_STREAM:
+        call.conn.out -= 1
         if slot == call.first:
             stream_answers(call)
     elif call.method.kind == FRONT_BATCH:
@@ -323,6 +324,8 @@ cdef void call_gone(cc_call *call) noexcept nogil:
         call.next.previous = call.previous
     call.next = call.previous = NULL
     conn.open -= 1
+    if call.method != NULL and call.method.kind == FRONT_STREAM:
+        conn.out -= call.out
     if conn.open == 0:
         conn.idle_ns = conn.io.now_ns
     buffer_free(call, &call.request)
