@@ -2,6 +2,7 @@
 // The wire: sends one request once, and says what can be concluded from what came back. The only
 // question that matters for money is whether the server may have decided.
 
+const fs = require("fs");
 const path = require("path");
 const grpc = require("@grpc/grpc-js");
 const loader = require("@grpc/proto-loader");
@@ -64,11 +65,17 @@ function conclude(error) {
   return { is: "unknown", reason: word };
 }
 
+// credentials trusts the CA in a PEM file; without one there is no TLS.
+function credentials(ca) {
+  if (!ca) return grpc.credentials.createInsecure();
+  return grpc.credentials.createSsl(fs.readFileSync(ca));
+}
+
 class Link {
-  constructor(address, credentials = grpc.credentials.createInsecure()) {
+  constructor(address, ca = process.env.CAMPUSCARD_CA) {
     const file = path.join(PROTO, "campuscard/v1/terminal_service.proto");
     const loaded = grpc.loadPackageDefinition(loader.loadSync(file, OPTIONS));
-    this.stub = new loaded.campuscard.v1.TerminalService(address, credentials, CHANNEL);
+    this.stub = new loaded.campuscard.v1.TerminalService(address, credentials(ca), CHANNEL);
   }
 
   // call makes one call with a deadline; resolves to {response} or to what conclude says.

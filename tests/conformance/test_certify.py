@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.authority import Authority
 from tests.conformance.real import need
 
 pytestmark = pytest.mark.slow
@@ -17,7 +18,7 @@ CARELESS = Path(__file__).with_name("careless.py")
 CERTIFY_S = 300
 
 
-def certify(directory, *command, code, cases=(), settle=3):
+def certify(directory, *command, code, cases=(), settle=3, options=(), more=None, said=None):
     """Run it; returns the report as plain values."""
     chosen = [part for case in cases for part in ("--case", case)]
     paths = [str(ROOT), str(ROOT / "build" / "stubs"), os.environ.get("PYTHONPATH", "")]
@@ -26,10 +27,12 @@ def certify(directory, *command, code, cases=(), settle=3):
             *(sys.executable, "-m", "clients.admin.cli", "--lang", "en", "terminal", "certify"),
             *("--output", "json", "--report", str(directory), "--settle", str(settle)),
             *chosen,
+            *map(str, options),
             *("--", *map(str, command)),
         ],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **(more or {})},
+        input=said,
         capture_output=True,
         text=True,
         check=False,
@@ -48,6 +51,31 @@ def test_the_sample_terminal_passes_every_case(tmp_path):
     page = Path(report["report"]).read_text(encoding="utf-8")
     assert page.startswith("# Certification of a terminal: passed")
     assert "PURCHASE APPROVED OK ¥12.50" in page
+
+
+def test_the_line_may_have_tls(tmp_path):
+    need("node", "npm")
+    authority = Authority()
+    leaf = authority.server()
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    (tmp_path / "chain.pem").write_bytes(leaf.chain)
+    (tmp_path / "key.pem").write_bytes(leaf.key)
+    options = ("--certificate", tmp_path / "chain.pem", "--key", tmp_path / "key.pem")
+    trusted = {"CAMPUSCARD_CA": str(tmp_path / "ca.pem")}
+    cases = ("purchase", "answer lost")
+    report = certify(
+        tmp_path, "node", SAMPLE, code=0, cases=cases, options=options, more=trusted, settle=30
+    )
+    assert report["passed"]
+
+
+def test_a_person_at_a_device_types_what_it_shows(tmp_path):
+    said = "ACME 4.2\nbeep\ndeclined\n"
+    report = certify(tmp_path, code=0, cases=("unknown card",), said=said)
+    assert (report["software"], report["counts"]["passed"]) == ("ACME 4.2", 2)
+    said = "ACME 4.2\napproved\n\nACME 4.2\n"
+    report = certify(tmp_path, code=4, cases=("unknown card",), said=said)
+    assert report["counts"]["failed"] == 1
 
 
 @pytest.mark.parametrize(
