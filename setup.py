@@ -198,6 +198,7 @@ setup(
     package_dir={"campuscard": str(STUBS / "campuscard")},
     package_data={
         "": ["*.pyi", "py.typed"],
+        "bench.peers": ["*.sql", "*.lua"],
         "ext": ["*.pxd", "*.h"],
         "ext.front": ["*.pxd", "*.h"],
     },

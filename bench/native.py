@@ -6,180 +6,189 @@ measured is the front end, the engine and the disk.
 
 from __future__ import annotations
 
-import socket
 import statistics
-from array import array
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-import grpc
-
+from bench.arrivals import NS, poisson
+from bench.certificates import issue
 from bench.disk import RawFile, block_bytes, is_disk
-from bench.rows import Row, paired_ratio, percentile, progress
-from bench.serving import CALL_S, Served, serving
-from bench.workload import TERMINALS, Draws, Scale, draws, terminal_name
-from campuscard.v1 import terminal_service_pb2 as pb
-from campuscard.v1 import terminal_service_pb2_grpc
+from bench.load import Ran, Shape, Terminals
+from bench.rows import Row, paired_ratio, progress, rounded
+from bench.serving import Setting, serving
+from bench.workload import Scale, draws, terminal_name
 from ext.front import load
+from ext.histogram import Histogram
 
 ACCOUNTS: Final = 50_000
-_SEQS: Final = 65_000
-_RAW_SLICE_S: Final = 0.15
-_NS: Final = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How authorizations are sent.
-
-    Attributes:
-        name: of the row.
-        kind: of ``ext.front.load``.
-        connections: kept open.
-        in_flight: calls of a connection at once, messages of its stream.
-        items: authorizations of a call.
-        target: per second.
-        p99_ms: at most.
-    """
-
-    name: str
-    kind: int
-    connections: int
-    in_flight: int
-    items: int = 1
-    target: float | None = None
-
+ALONE_MS: Final = 0.5  # of one terminal alone, over the disk's double sync
+TLS_SHARE: Final = 0.7
+_RAW_SLICE_S: Final = 0.12
+P50, P99, P999 = 500_000, 990_000, 999_000
+COMMIT: Final = "full"
+PLAIN: Final = "rpc native unary 256x1"
 
 SHAPES: Final = (
     Shape("rpc native unary 1x1", load.UNARY, 1, 1),
-    Shape("rpc native unary 4x8", load.UNARY, 4, 8, target=45_000),
-    Shape("rpc native unary 256x1", load.UNARY, 256, 1, target=100_000),
-    Shape("rpc native unary 8x32", load.UNARY, 8, 32, target=250_000),
+    Shape("rpc native unary 4x8", load.UNARY, 4, 8, target=45_000, p99_ms=2.0),
+    Shape(PLAIN, load.UNARY, 256, 1, target=100_000, p99_ms=5.0, cpu_us=10.0),
+    Shape("rpc native unary 8x32", load.UNARY, 8, 32, target=250_000, p99_ms=3.0),
     Shape("rpc native stream 4x256", load.STREAM, 4, 256, target=600_000),
     Shape("rpc native batch 1000", load.BATCH, 1, 8, 1_000, target=800_000),
+    Shape("rpc native mtls unary 256x1", load.UNARY, 256, 1, mutual_tls=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """One run of a shape."""
+class Plan:
+    """How long a row is measured: slices of a closed loop, then an open one, then the echo."""
 
-    rate: float
-    call_ns: array[int]
-    block: float
-
-
-class Clients:
-    """Callers of one shape against a server."""
-
-    def __init__(self, served: Served, shape: Shape, drawn: Draws) -> None:
-        self._served = served
-        self._shape = shape
-        self._draws = drawn
-        self._drawn = 0
-        self._terminal = 0
-
-    def run(self, calls: int) -> Slice:
-        """Make calls over new connections; all must be approved.
-
-        Raises:
-            RuntimeError: an authorization was not approved.
-        """
-        shape, address = self._shape, self._served.front_address
-        done = calls * shape.items
-        names, batches = self._sign_in(done // (_SEQS - shape.items) + 1)
-        sockets = [connected(address) for _ in range(shape.connections)]
-        before = self._served.metrics()
-        try:
-            clients = load.Load(
-                sockets, address, shape.kind, in_flight=shape.in_flight, items=shape.items
-            )
-            ns, call_ns, approved, failed = clients.run(
-                calls, names, batches, self._draws.accounts, self._draws.amounts, self._drawn
-            )
-        finally:
-            for one in sockets:
-                one.close()
-        self._drawn += done
-        if failed or approved != done:
-            raise RuntimeError(f"{approved} of {done} approved, {failed} calls failed")
-        after = self._served.metrics()
-        blocks = after["campuscard_blocks_total"] - before["campuscard_blocks_total"]
-        return Slice(done * _NS / ns, call_ns, done / blocks)
-
-    def _sign_in(self, count: int) -> tuple[bytes, array[int]]:
-        names, batches = b"", array("I")
-        with grpc.insecure_channel(self._served.front_address) as channel:
-            stub = terminal_service_pb2_grpc.TerminalServiceStub(channel)
-            for _ in range(count):
-                name = terminal_name(self._terminal % TERMINALS + 1)
-                self._terminal += 1
-                answer = stub.SignIn(pb.SignInRequest(terminal_id=name), timeout=CALL_S)
-                names += name.encode("ascii").ljust(16, b"\0")
-                batches.append(answer.batch_no)
-        return names, batches
+    slices: int
+    closed_s: float
+    open_s: float
+    echo_s: float
+    syncs: int
 
 
-def connected(address: str) -> socket.socket:
-    """Connect to HOST:PORT without blocking from then on."""
-    host, port = address.rsplit(":", 1)
-    made = socket.create_connection((host, int(port)), timeout=CALL_S)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    made.setblocking(False)
-    return made
+FULL: Final = Plan(8, 5.0, 12.0, 3.0, 200)
+QUICK: Final = Plan(4, 0.45, 1.2, 0.4, 50)
+TINY: Final = Plan(1, 0.05, 0.05, 0.05, 5)
 
 
 def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     """Yield one row for every shape."""
-    count, seconds = scale.choose((10, 3.0), (4, 1.0), (1, 0.05))
-    accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
     directory.mkdir()
     raw = RawFile(directory, scale.file_bytes)
-    drawn = draws(accounts)
     try:
-        with serving(directory, accounts, segment_bytes=scale.file_bytes) as served:
-            for shape in SHAPES:
-                progress(shape.name)
-                clients = Clients(served, shape, drawn)
-                found = row(shape, clients, raw, (count, seconds))
-                yield replace(found, accounts=accounts, durable=is_disk(directory))
+        yield from Bench(directory, scale, raw).rows()
     finally:
         raw.close()
 
 
-def row(shape: Shape, clients: Clients, raw: RawFile, scale: tuple[int, float]) -> Row:
-    """Alternate slices of calls and raw writes of the blocks the server made of them."""
-    count, seconds = scale
+class Bench:
+    """All shapes, each on a server that was started for it and its like."""
+
+    def __init__(self, directory: Path, scale: Scale, raw: RawFile) -> None:
+        self._directory = directory
+        self._raw = raw
+        self._plan = scale.choose(FULL, QUICK, TINY)
+        self._file_bytes = scale.file_bytes
+        self._accounts = scale.choose(ACCOUNTS, ACCOUNTS, 200)
+        self._draws = draws(self._accounts)
+        most = max(shape.connections for shape in SHAPES if shape.mutual_tls)
+        names = [terminal_name(number + 1) for number in range(most)]
+        self._certificates = issue(directory / "certificates", names)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows without TLS, then the one with it."""
+        plain = {}
+        for row in self._served(Setting(), [one for one in SHAPES if not one.mutual_tls]):
+            plain[row.name] = row
+            yield row
+        secured = Setting(front=self._certificates.front_toml())
+        for row in self._served(secured, [one for one in SHAPES if one.mutual_tls]):
+            yield replace(row, target=TLS_SHARE * plain[PLAIN].value)
+
+    def _served(self, setting: Setting, shapes: list[Shape]) -> Iterator[Row]:
+        place = Path(tempfile.mkdtemp(dir=self._directory))
+        with serving(
+            place, self._accounts, segment_bytes=self._file_bytes, setting=setting
+        ) as served:
+            for shape in shapes:
+                progress(shape.name)
+                with Terminals(
+                    served, shape, self._draws, certificates=self._certificates
+                ) as terminals:
+                    row = measured(terminals, self._raw, self._plan)
+                yield replace(row, accounts=self._accounts, durable=is_disk(self._directory))
+
+
+@dataclass(slots=True)
+class Slices:
+    """What the slices of one row's closed loop measured."""
+
+    ran: list[Ran] = field(default_factory=list)
+    raw: list[float] = field(default_factory=list)
+    sync_ns: list[int] = field(default_factory=list)
+    took: Histogram = field(default_factory=Histogram)
+
+    def median(self, what: str) -> float:
+        """Return the median slice's."""
+        return float(statistics.median(getattr(ran, what) for ran in self.ran))
+
+
+def slices(terminals: Terminals, raw: RawFile, plan: Plan) -> tuple[Slices, int]:
+    """Alternate runs and raw writes of the blocks the server made of them; calls of a run, too."""
+    shape, found = terminals.shape, Slices()
     least = shape.connections * shape.in_flight * 4
-    warm = clients.run(max(least, 2_000 // shape.items))
-    calls = max(least, int(warm.rate / shape.items * seconds))
-    rates, raws, blocks, call_ns = [], [], [], array("I")
-    for _ in range(count):
-        found = clients.run(calls)
-        raw_ns = raw.write(8, block_bytes(round(found.block)))
-        more = max(4, int(_RAW_SLICE_S * _NS * len(raw_ns) / sum(raw_ns)))
-        raw_ns = raw.write(more, block_bytes(round(found.block)))
-        rates.append(found.rate)
-        raws.append(found.block * len(raw_ns) * _NS / sum(raw_ns))
-        blocks.append(found.block)
-        call_ns.extend(found.call_ns)
+    warm = terminals.run(max(least, 2_000 // shape.items))
+    calls = max(least, int(warm.calls_per_s * plan.closed_s / 3))
+    calls = max(least, int(terminals.run(calls).calls_per_s * plan.closed_s))
+    for _ in range(plan.slices):
+        ran = terminals.run(calls)
+        length = block_bytes(round(ran.block))
+        raw_ns = raw.write(8, length)
+        raw_ns = raw.write(max(4, int(_RAW_SLICE_S * NS * len(raw_ns) / sum(raw_ns))), length)
+        found.sync_ns += raw.double_syncs(plan.syncs, length)
+        found.ran.append(ran)
+        found.raw.append(ran.block * len(raw_ns) * NS / sum(raw_ns))
+        found.took.add_all(ran.took)
+    return found, calls
+
+
+def measured(terminals: Terminals, raw: RawFile, plan: Plan) -> Row:
+    """Measure one shape: as fast as it goes, then at half that rate, then without the engine."""
+    shape = terminals.shape
+    found, calls = slices(terminals, raw, plan)
+    half = found.median("calls_per_s") / 2
+    least = shape.connections * shape.in_flight
+    half_load = terminals.run(max(least, int(half * plan.open_s)), gaps_ns=poisson(half))
+    echo = terminals.echo(max(least, int(calls * 2 * plan.echo_s / plan.closed_s)))
+    d_ms = statistics.median(found.sync_ns) / 1e6
+    cpu_us = found.median("cpu_us")
+    rates = [ran.rate for ran in found.ran]
     return Row(
         name=shape.name,
-        value=statistics.median(rates),
+        value=found.median("rate"),
         unit="authorizations/s",
-        raw_limit=statistics.median(raws),
-        ratio=paired_ratio(rates, raws),
-        p50_ms=percentile(call_ns, 0.5) / 1e6,
-        p99_ms=percentile(call_ns, 0.99) / 1e6,
-        durable=False,
-        block=round(statistics.median(blocks), 1),
+        raw_limit=statistics.median(found.raw),
+        ratio=paired_ratio(rates, found.raw),
+        p50_ms=found.took.at(P50) / 1e6,
+        p99_ms=found.took.at(P99) / 1e6,
+        block=round(found.median("block"), 1),
         target=shape.target,
+        bounds=bounds(shape, found.took, d_ms, cpu_us),
         detail={
             "connections": shape.connections,
             "in_flight": shape.in_flight,
             "items_per_call": shape.items,
-            "slices": count,
+            "slices": plan.slices,
+            "commit": COMMIT,
+            "d_ms": rounded(d_ms),
+            "echo_per_s": rounded(echo),
+            "cpu_us": rounded(cpu_us),
+            "half_load": {
+                "per_s": rounded(half_load.rate),
+                "p50_ms": rounded(half_load.took.at(P50) / 1e6),
+                "p99_ms": rounded(half_load.took.at(P99) / 1e6),
+                "p999_ms": rounded(half_load.took.at(P999) / 1e6),
+            },
         },
     )
+
+
+def bounds(
+    shape: Shape, took: Histogram, d_ms: float, cpu_us: float
+) -> dict[str, tuple[float, float]]:
+    """Return what the shape is held to beside its rate."""
+    found = {}
+    if shape.p99_ms is not None:
+        found["p99 ms"] = (took.at(P99) / 1e6, shape.p99_ms)
+    if shape.connections == shape.in_flight == 1:
+        found["p50 ms"] = (took.at(P50) / 1e6, d_ms + ALONE_MS)
+    if shape.cpu_us is not None:
+        found["cpu µs"] = (cpu_us, shape.cpu_us)
+    return found

@@ -82,7 +82,7 @@ class ServerProcess:
 
     def printed(self) -> str:
         """Return what it has printed for a person since it was last asked; this is not logged."""
-        if self._process is None or self._process.stdout is None:
+        if self._process is None or self._process.stdout is None or self._process.stdout.closed:
             return ""
         os.set_blocking(self._process.stdout.fileno(), False)
         return (self._process.stdout.read() or b"").decode(errors="replace")
@@ -103,6 +103,8 @@ class ServerProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGKILL)
             self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
     def drain(self) -> bool:
         """Ask it to finish and end; False when it had to be killed."""

@@ -47,6 +47,7 @@ NATIVE = (
         "rpc native unary 8x32",
         "rpc native stream 4x256",
         "rpc native batch 1000",
+        "rpc native mtls unary 256x1",
     }
     if available()
     else set()
@@ -83,7 +84,13 @@ def test_replay_counts_every_record(tmp_path):
     ],
 )
 def test_a_real_server_is_measured(tmp_path, kind, names):
-    assert set(rows_of(kind, tmp_path)) == names
+    rows = rows_of(kind, tmp_path)
+    assert set(rows) == names
+    for name in names & NATIVE:
+        told = rows[name]["detail"]
+        assert min(told["d_ms"], told["echo_per_s"], told["cpu_us"]) > 0
+        half = told["half_load"]
+        assert 0 < half["p50_ms"] <= half["p99_ms"] <= half["p999_ms"]
 
 
 @pytest.mark.slow
