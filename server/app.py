@@ -222,12 +222,9 @@ class Server:
         sessions = Sessions(clock)
         guards = self._make_guards(metrics, rates, sessions, trust)
         grpc_server = self._make_grpc(guards)
-        handlers = Handlers()
+        handlers = self._make_handlers(terminal, ops)
         services = cast("grpc.aio.Server", handlers)
-        handlers.add_generic_rpc_handlers((terminal.handler(),))
-        ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, services)
         add_papers(services, office, keys=keys, sessions=sessions, settings=settings, stack=stack)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
         handlers.serve_by(grpc_server)
         await stack.enter_async_context(
             entering_first_admin(office, StaffSecrets(keys), reset=self._reset_admin)
@@ -236,8 +233,6 @@ class Server:
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)
         self._open_front(engine, guards, handlers, trust, stack)
-        if self._front is not None:
-            metrics.register(FrontCollector(self._front.stats))
         self._serve_metrics(metrics, stack)
         self._say_started(engine)
 
@@ -276,6 +271,15 @@ class Server:
                 trust=trust,
             ),
         )
+
+    def _make_handlers(self, terminal: TerminalService, ops: OpsService) -> Handlers:
+        """Collect what is served by both doors, papers aside."""
+        handlers = Handlers()
+        services = cast("grpc.aio.Server", handlers)
+        handlers.add_generic_rpc_handlers((terminal.handler(),))
+        ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, services)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
+        return handlers
 
     def _make_grpc(self, guards: Guards) -> grpc.aio.Server:
         settings = self._settings
@@ -352,6 +356,8 @@ class Server:
         address = self._settings.metrics.address
         if not address:
             return
+        if self._front is not None:
+            metrics.register(FrontCollector(self._front.stats))
         host, port = split_address(address)
         http, thread = start_http_server(port, host, metrics)
 
