@@ -37,21 +37,20 @@ def run_tool(script: str) -> None:
         subprocess.run([sys.executable, script], check=True, env=environment)
 
 
-def libcrypto() -> tuple[list[str], list[str]]:
-    """Return compiler and linker flags for OpenSSL's libcrypto."""
+def flags_of(library: str) -> tuple[list[str], list[str]] | None:
+    """Return a system library's compiler and linker flags; None: pkg-config does not know it."""
     pkg_config = shutil.which("pkg-config")
-    if pkg_config is not None:
-        flags = []
-        for question in ("--cflags", "--libs"):
-            answer = subprocess.run(
-                [pkg_config, question, "libcrypto"], capture_output=True, text=True, check=False
-            )
-            if answer.returncode != 0:
-                break
-            flags.append(answer.stdout.split())
-        else:
-            return flags[0], flags[1]
-    return [], ["-lcrypto"]
+    if pkg_config is None:
+        return None
+    flags = []
+    for question in ("--cflags", "--libs"):
+        answer = subprocess.run(
+            [pkg_config, question, library], capture_output=True, text=True, check=False
+        )
+        if answer.returncode != 0:
+            return None
+        flags.append(answer.stdout.split())
+    return flags[0], flags[1]
 
 
 def compile_flags() -> list[str]:
@@ -84,31 +83,41 @@ def cython_directives() -> dict[str, object]:
     }
 
 
+def headers_in(folder: Path) -> list[str]:
+    """List what a module of the folder may include or cimport from there."""
+    return [str(path) for pattern in ("*.pxd", "*.h") for path in folder.glob(pattern)]
+
+
+def extension(path: Path, headers: list[str], *flags: tuple[list[str], list[str]]) -> Extension:
+    """Make the module of one .pyx, with a C file of the same name (wire.pyx and wire_impl.c)."""
+    impl = path.with_name(f"{path.stem}_impl.c")
+    return Extension(
+        ".".join(path.with_suffix("").parts),
+        [str(path), *([str(impl)] if impl.exists() else [])],
+        include_dirs=["ext"],
+        depends=sorted(headers),
+        extra_compile_args=[*(flag for cflags, _ in flags for flag in cflags), *compile_flags()],
+        extra_link_args=[
+            *(flag for _, libs in flags for flag in libs),
+            "-ldl",
+            "-lpthread",
+            *(["-fsanitize=address,undefined"] if SANITIZE else []),
+        ],
+        optional=KEEP_GOING,
+    )
+
+
 def extensions() -> list[Extension]:
     """One extension module per .pyx, each its own shared object."""
-    sources = sorted([*Path("ext").glob("*.pyx"), *Path("ext/front").glob("*.pyx")])
-    headers = sorted(
-        str(path) for pattern in ("*.pxd", "*.h") for path in Path("ext").rglob(pattern)
-    )
-    cflags, libs = libcrypto()
-    # A C file of the same name is part of the module (ext/wire.pyx and ext/wire_impl.c).
-    return [
-        Extension(
-            ".".join(path.with_suffix("").parts),
-            [str(path), *(str(c) for c in [path.with_name(f"{path.stem}_impl.c")] if c.exists())],
-            include_dirs=["ext"],
-            depends=headers,
-            extra_compile_args=[*cflags, *compile_flags()],
-            extra_link_args=[
-                *libs,
-                "-ldl",
-                "-lpthread",
-                *(["-fsanitize=address,undefined"] if SANITIZE else []),
-            ],
-            optional=KEEP_GOING,
-        )
-        for path in sources
-    ]
+    engine, front = Path("ext"), Path("ext/front")
+    crypto = flags_of("libcrypto") or ([], ["-lcrypto"])
+    made = [extension(path, headers_in(engine), crypto) for path in sorted(engine.glob("*.pyx"))]
+    http2, tls = flags_of("libnghttp2"), flags_of("openssl")
+    if http2 is None or tls is None:
+        print("left out: ext.front (libnghttp2-dev or libssl-dev is missing)")
+        return made
+    headers = [*headers_in(engine), *headers_in(front)]
+    return made + [extension(path, headers, http2, tls) for path in sorted(front.glob("*.pyx"))]
 
 
 class BuildExt(build_ext):
@@ -189,7 +198,9 @@ setup(
     package_dir={"campuscard": str(STUBS / "campuscard")},
     package_data={
         "": ["*.pyi", "py.typed"],
+        "bench.peers": ["*.sql", "*.lua"],
         "ext": ["*.pxd", "*.h"],
+        "ext.front": ["*.pxd", "*.h"],
     },
     ext_modules=extensions(),
     cmdclass={"build_ext": BuildExt, "annotate": Annotate},

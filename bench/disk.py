@@ -59,6 +59,10 @@ class RawFile:
             self._at += length
         return took
 
+    def double_syncs(self, count: int, length: int) -> list[int]:
+        """Write blocks, and a page after each, as LMDB's commit does; nanoseconds of both."""
+        return [self.write(1, length)[0] + self.write(1, PAGE)[0] for _ in range(count)]
+
 
 class Device:
     """What the disk below a directory has done so far: bytes written, caches flushed.

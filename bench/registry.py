@@ -75,7 +75,7 @@ def measure(directory: Path, scale: Scale) -> Iterator[Row]:
     paths = make_campus(
         directory / "campus",
         PAYERS,
-        toml=settings_toml(PAYERS + rows),
+        toml=settings_toml(PAYERS + rows, ""),
         segment_bytes=scale.file_bytes,
     )
     served = Served(directory, paths)

@@ -46,6 +46,8 @@ class Row:
     ratio_target: float | None = None
     least: bool = True
     """Whether the target is a lower bound."""
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Further measures by name with unit: what was found, and what it may be at most."""
     detail: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -65,6 +67,10 @@ class Row:
             "target": self.target,
             "ratio_target": self.ratio_target,
             "reached": self.reached(),
+            "bounds": {
+                name: {"value": rounded(found), "most": rounded(most)}
+                for name, (found, most) in self.bounds.items()
+            },
             "detail": self.detail,
         }
 
@@ -75,6 +81,7 @@ class Row:
             met.append(self.value >= self.target if self.least else self.value <= self.target)
         if self.ratio_target is not None:
             met.append(self.ratio is not None and self.ratio >= self.ratio_target)
+        met += [found <= most for found, most in self.bounds.values()]
         return all(met) if met else None
 
 
@@ -119,6 +126,31 @@ def print_rows(rows: Sequence[Row], *, as_json: bool) -> None:
             shown(row.p50_ms), shown(row.p99_ms), "yes" if row.durable else "no", aim(row),
         )  # fmt: skip
     console.print(table)
+    beside = [row for row in rows if "half_load" in row.detail]
+    if beside:
+        console.print(limits_table(beside))
+
+
+def limits_table(rows: Sequence[Row]) -> Table:
+    """Put the limits of the same run beside the rows of a front end."""
+    table = Table(header_style="bold")
+    table.add_column("what")
+    table.add_column("commit")
+    for heading in (
+        *("D ms", "echo/s", "of echo", "CPU µs", "block", "half load/s", "p50 ms", "p99 ms"),
+        "p99.9 ms",
+    ):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        told, half = row.detail, row.detail["half_load"]
+        echo = told.get("echo_per_s")
+        table.add_row(
+            Text(row.name), told.get("commit", ""), shown(told["d_ms"]), shown(echo),
+            f"{row.value / echo:.0%}" if echo else "", shown(told.get("cpu_us")), shown(row.block),
+            shown(half["per_s"]), shown(half["p50_ms"]), shown(half["p99_ms"]),
+            shown(half["p999_ms"]),
+        )  # fmt: skip
+    return table
 
 
 def shown(value: float | None) -> str:
@@ -136,6 +168,7 @@ def aim(row: Row) -> str:
         parts.append(f"{'≥' if row.least else '≤'} {shown(row.target)}")
     if row.ratio_target is not None:
         parts.append(f"≥ {row.ratio_target:.0%}")
+    parts += [f"{name} ≤ {shown(most)}" for name, (_, most) in row.bounds.items()]
     if not parts:
         return ""
     return f"{', '.join(parts)} {'✓' if row.reached() else '✗'}"

@@ -23,6 +23,7 @@ from bench.rows import Row, paired_ratio, percentile, progress
 from bench.serving import CALL_S, Served, serving
 from bench.workload import Draws, Scale, draws
 from campuscard.v1 import terminal_service_pb2_grpc
+from server.front import available
 
 ACCOUNTS: Final = 50_000
 BATCH: Final = 1_000
@@ -84,6 +85,10 @@ def measure(directory: Path, scale: Scale) -> Iterator[Row]:
                 yield row(found, shape, accounts, durable=is_disk(directory))
     finally:
         raw.close()
+    if available():
+        from bench import native  # noqa: PLC0415 - not there where nghttp2 was missing
+
+        yield from native.measure(directory / "native", scale)
 
 
 class Clients:

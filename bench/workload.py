@@ -95,13 +95,18 @@ def options(accounts: int) -> Options:
 
 
 def make_campus(
-    directory: Path, accounts: int, *, toml: str = "", segment_bytes: int = SEGMENT_BYTES
+    directory: Path,
+    accounts: int,
+    *,
+    toml: str = "",
+    segment_bytes: int = SEGMENT_BYTES,
+    terminals: int = TERMINALS,
 ) -> dict[str, Path]:
     """Make a directory with accounts, cards, money, merchants and terminals; nobody holds it."""
     progress(f"making a campus of {accounts:,} accounts")
     paths = create(directory, extra=toml, segment_bytes=segment_bytes)
     campus = open_campus(paths, accounts)
-    campus.populate(accounts, merchants=MERCHANTS, terminals=TERMINALS, online_fen=ONLINE_FEN)
+    campus.populate(accounts, merchants=MERCHANTS, terminals=terminals, online_fen=ONLINE_FEN)
     campus.close()
     return paths
 

@@ -11,7 +11,7 @@ class Phases(TypedDict):
 
     decide_ns: array[int]  # decide and apply, state hash included
     seal_ns: array[int]  # CRCs and chain
-    append_ns: array[int]  # the durable commit
+    append_ns: array[int]  # the commit
     block_ns: array[int]  # from the first decision to the acknowledgement
     wall_ns: int  # of all blocks: phases of neighbouring blocks overlap
     approved: int
@@ -31,6 +31,8 @@ class Campus:
 
         Raises ValueError when there are accounts already, or more rows than the options allow.
         """
+    def pipeline(self, pipelined: bool) -> None:
+        """Choose how blocks are committed from now on: one flush each, or two."""
     def authorize(
         self,
         blocks: int,

@@ -22,12 +22,11 @@ from ext.blocktime cimport begin_block, end_block
 from ext.clocks cimport clock_now_us
 from ext.commands cimport CC_OP_AUTHORIZE, CC_OP_SIGN_IN, cc_command, cc_reply
 from ext.committer cimport (
-    committer_run, flight_await, flight_commit, flight_release, flight_send, flights_await,
-    take_stand,
+    committer_run, flight_await, flight_carry, flight_of, flight_send, flights_await, take_stand,
 )
 from ext.decide cimport decide
 from ext.digest cimport fingerprint64
-from ext.journal cimport journal_prepare
+from ext.journal cimport journal_pipeline, journal_prepare, journal_raise
 from ext.records cimport (
     CC_AS_NORMAL, CC_BLOCK_MAX, CC_CAT_SHOP, CC_E_BIND, CC_E_OPEN, CC_MS_ACTIVE,
     CC_MT_RFID_CARD, CC_O_APPROVED, CC_O_EFFECT, CC_TERMINAL_SEQ_MAX, CC_TERM_KEYPAD,
@@ -65,7 +64,7 @@ cdef void terminal_name(uint32_t terminal, uint8_t *name) noexcept nogil:
 # ---- a campus ----
 
 cdef cc_record *next_record(cc_shared *s, uint8_t kind) noexcept nogil:
-    cdef cc_block *b = &s.flight[s.deciding].block
+    cdef cc_block *b = &flight_of(s, s.filled).block
     cdef cc_record *r = &b.records[b.n]
     memset(r, 0, sizeof(cc_record))
     r.seq = s.tables.applied_seq + 1
@@ -77,18 +76,18 @@ cdef void keep(cc_shared *s, cc_record *r) noexcept nogil:
     if r.account != 0:
         r.prev_account_seq = s.tables.account[r.account].last_seq
     apply_record(&s.tables, r)
-    s.flight[s.deciding].block.n += 1
+    flight_of(s, s.filled).block.n += 1
 
 
 cdef void begin(cc_shared *s) noexcept nogil:
-    cdef cc_flight *f = &s.flight[s.deciding]
+    cdef cc_flight *f = flight_of(s, s.filled)
     f.block.n = f.block.payload_len = 0
     f.began_ns = monotonic_ns()
     begin_block(&s.tables, &f.block, clock_now_us(&s.clock))
 
 
 cdef void end(cc_shared *s) noexcept nogil:
-    cdef cc_flight *f = &s.flight[s.deciding]
+    cdef cc_flight *f = flight_of(s, s.filled)
     end_block(&s.tables, &f.block)
     take_stand(&s.tables, &f.stand)
     f.decide_ns = monotonic_ns() - f.began_ns
@@ -96,16 +95,14 @@ cdef void end(cc_shared *s) noexcept nogil:
 
 cdef void commit(cc_shared *s) noexcept nogil:
     """Commit the campus so far; the committer does not run."""
-    cdef cc_flight *f = &s.flight[s.deciding]
     end(s)
-    flight_commit(s, f)
-    flight_release(s, f)
+    flight_carry(s)
     journal_prepare(&s.journal)
 
 
 cdef void go_on(cc_shared *s) noexcept nogil:
     """The next block, when this one is nearly full."""
-    if s.flight[s.deciding].block.n + ROOM > s.flight[s.deciding].block.max:
+    if flight_of(s, s.filled).block.n + ROOM > flight_of(s, s.filled).block.max:
         commit(s)
         begin(s)
 
@@ -194,7 +191,7 @@ cdef bint sign_in(cc_shared *s, cc_run *run, uint32_t first, uint32_t last) noex
         c.op = CC_OP_SIGN_IN
         terminal_name(terminal, c.terminal_name)
         memset(&run.reply, 0, sizeof(cc_reply))
-        decide(&s.tables, &s.flight[s.deciding].block, &c, &run.reply)
+        decide(&s.tables, &flight_of(s, s.filled).block, &c, &run.reply)
         if run.reply.record.outcome != CC_O_APPROVED:
             return False
         run.next_seq[terminal] = 1
@@ -243,7 +240,7 @@ cdef int make_commands(
 cdef uint32_t decide_block(cc_shared *s, cc_run *run, uint32_t from_, uint32_t n) noexcept nogil:
     """Decide commands from_ .. n - 1 as far as one block takes them; how many are done."""
     cdef cc_tables *t = &s.tables
-    cdef cc_block *b = &s.flight[s.deciding].block
+    cdef cc_block *b = &flight_of(s, s.filled).block
     cdef uint32_t i
     begin(s)
     for i in range(from_, n):
@@ -281,18 +278,17 @@ cdef void carry(
     cc_shared *s, cc_run *run, uint32_t first, uint32_t blocks, uint32_t size,
 ) noexcept nogil:
     """Decide and commit the commands of some blocks, as the sequencer does, until all are safe."""
-    cdef cc_flight *f
     cdef uint32_t done = 0
     cdef int at
     cdef int64_t began = monotonic_ns()
     while done < blocks * size:
-        f = flight_await(s)
-        at = <int>s.deciding
+        flight_await(s)
+        at = <int>(s.filled % CC_FLIGHTS)
         note(s, run, at)
         # A block may be full a little before its size; the next one goes on from there.
         done = decide_block(s, run, done, min(done + size, blocks * size))
         run.block[at] = first + (done - 1) // size + 1
-        flight_send(s, f)
+        flight_send(s)
     flights_await(s)
     run.took.wall += <uint64_t>(monotonic_ns() - began)
     for at in range(CC_FLIGHTS):
@@ -361,6 +357,12 @@ cdef class Campus:
             raise ValueError("more rows than the options allow, or no merchants")
         with nogil:
             populate(self.s, accounts, merchants, terminals, online_fen)
+
+    def pipeline(self, bint pipelined):
+        """Choose how blocks are committed from now on: pipelined, or each in full."""
+        cdef int rc = journal_pipeline(&self.s.journal, pipelined)
+        if rc != 0:
+            journal_raise(rc, b"choosing how to commit", 0)
 
     def authorize(
         self, uint32_t blocks, uint32_t size, const uint32_t[::1] accounts not None,

@@ -50,10 +50,11 @@ class Options(TypedDict, total=False):
     checkpoint_records: int  # checkpoint at least every so many records
     clock_path: str  # test clock file, only for directories made with --test
     lock_memory: bool
+    commit: str  # "full": two flushes a block; "pipelined": one, brought by the block after it
 
 @type_check_only
 class Head(TypedDict):
-    decided_seq: int
+    decided_seq: int  # newest of which anybody may know; what follows is of its block
     acknowledged_seq: int
     checkpoint_seq: int
     rule_version: int
@@ -83,6 +84,9 @@ class Stats(TypedDict):
     decide_ns: int
     commit_ns: int
     answer_ns: int
+    seal_record_ns: int  # of the newest block, a record
+    syncs: int  # pipelined: of their own, when no later block brought one
+    commit: str  # "full" or "pipelined"
     slowest_block_ns: int  # decide to answers, or a checkpoint's step
     block_sizes: list[int]  # count per power of two, 1..8192
     commit_us: list[int]  # count per power of two microseconds

@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from ext.answers cimport Batch, KIND_ACCOUNT, KIND_HISTORY, KIND_OFFICE, Stream
-from ext.atomics cimport bell_ring, load32, load64, monotonic_ns, sleep_ns, store32
+from ext.atomics cimport bell_ring, load32, load64, sleep_ns, store32
 from ext.checkpoint cimport checkpoint_request, checkpoint_run
 from ext.commands cimport (
     CC_CF_BY_ACCOUNT, CC_OP_GET_ACCOUNT, CC_OP_HISTORY, CC_OP_NONE, CC_ST_DRAINING,
@@ -30,7 +30,7 @@ from ext.reasons cimport cc_reason_text_of
 from ext.records cimport CC_ENGINE_VERSION
 from ext.ring cimport RING_FULL, ring_place, ring_publish, ring_reserve
 from ext.sequencer cimport sequencer_run
-from ext.shared cimport cc_shared, shared_free, shared_new
+from ext.shared cimport deadline_of, shared_free, shared_new
 from ext.startup cimport engine_close, engine_open
 from ext.status cimport faults_of, head_of, ledger_sum_of, next_rows_of, stats_of, table_dump
 from ext.store import init
@@ -69,15 +69,6 @@ cdef object refused(int status):
     cdef int number = wire_status_reason(CC_OP_NONE, status)
     return Refused(
         cc_reason_text_of(<unsigned>number).name.decode("ascii"), wire_status_retry_ms(status))
-
-
-cdef uint32_t deadline_of(const cc_shared *s, uint32_t left_ms) noexcept nogil:
-    """A caller's remaining milliseconds as a time of the engine's clock; 0 none."""
-    cdef uint32_t at
-    if left_ms == 0:
-        return 0
-    at = <uint32_t>((monotonic_ns() - s.monotonic_base_ns) // 1000000) + left_ms
-    return at if at != 0 else 1
 
 
 cdef int rest() except -1:

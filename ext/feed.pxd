@@ -1,4 +1,4 @@
-"""Answers on their way back: a ticket a command, one eventfd write a block.
+"""Answers on their way back: a ticket a command, at most one eventfd write a block.
 
 A ticket is taken before its command is queued and goes with it as the command's token, so there is
 always room for the answer and nothing is copied. The sequencer or the reader writes `reply` and
@@ -15,8 +15,10 @@ cdef enum:
 
 ctypedef struct cc_feed:
     void *released           # newest first; pushed by sequencer and reader, taken by the owner
-    int eventfd              # readable while something is released
+    int eventfd              # readable when the owner must look
     uint32_t number          # index in an outbox
+    uint32_t polled          # the owner looks by itself while it is awake
+    uint32_t asleep          # polled: it waits for the eventfd
 
 ctypedef struct cc_ticket:
     cc_ticket *next          # in a chain: of the feed, of a block, or of free tickets
@@ -39,6 +41,8 @@ ctypedef struct cc_outbox:   # answers that leave together, by feed
 cdef int feed_open(cc_feed *f, uint32_t number) except -1
 cdef void feed_close(cc_feed *f) noexcept
 cdef void feed_wake(cc_feed *f) noexcept nogil
+cdef void feed_reset(cc_feed *f) noexcept nogil
+cdef cc_ticket *feed_list(cc_feed *f) noexcept nogil
 cdef cc_ticket *feed_take(cc_feed *f) noexcept nogil
 cdef void outbox_release(cc_outbox *box) noexcept nogil
 

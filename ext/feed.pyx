@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from posix.unistd cimport close, read, write
 
-from ext.atomics cimport swap_pointer
+from ext.atomics cimport fence, load32, swap32, swap_pointer
 from ext.feed cimport CC_FEEDS_MAX, cc_chain, cc_feed, cc_outbox, cc_ticket, feed_push
 
 cdef extern from "<sys/eventfd.h>" nogil:
@@ -31,31 +31,41 @@ cdef void feed_close(cc_feed *f) noexcept:
 
 
 cdef void feed_wake(cc_feed *f) noexcept nogil:
+    """Make the owner look. One that polls and is awake sees what was pushed before this."""
     cdef uint64_t one = 1
+    if f.polled:
+        fence()
+        if load32(&f.asleep) == 0 or swap32(&f.asleep, 0) == 0:
+            return
     # A full counter would mean 2^64 - 1 unread wake-ups; only a signal can interrupt.
     while write(f.eventfd, &one, 8) < 0 and errno == EINTR:
         pass
 
 
-cdef cc_ticket *feed_take(cc_feed *f) noexcept nogil:
-    """Everything released so far, oldest first.
-
-    The eventfd is reset before the list is taken: what is pushed in between wakes once too often,
-    never too seldom.
-    """
+cdef void feed_reset(cc_feed *f) noexcept nogil:
+    """Forget wake-ups. Before the list is taken: what comes in between wakes once too often."""
     cdef uint64_t count
-    cdef cc_ticket *ticket
-    cdef cc_ticket *next
-    cdef cc_ticket *oldest = NULL
     while read(f.eventfd, &count, 8) < 0 and errno == EINTR:
         pass
-    ticket = <cc_ticket *>swap_pointer(&f.released, NULL)
+
+
+cdef cc_ticket *feed_list(cc_feed *f) noexcept nogil:
+    """Everything released so far, oldest first."""
+    cdef cc_ticket *ticket = <cc_ticket *>swap_pointer(&f.released, NULL)
+    cdef cc_ticket *next
+    cdef cc_ticket *oldest = NULL
     while ticket != NULL:
         next = ticket.next
         ticket.next = oldest
         oldest = ticket
         ticket = next
     return oldest
+
+
+cdef cc_ticket *feed_take(cc_feed *f) noexcept nogil:
+    """The same for an owner that sleeps on the eventfd only."""
+    feed_reset(f)
+    return feed_list(f)
 
 
 cdef void outbox_release(cc_outbox *box) noexcept nogil:

@@ -14,7 +14,7 @@ from ext.clocks cimport clock_now_us
 from ext.commands cimport (
     CC_EF_CATEGORY, CC_EF_MEALS, CC_EF_RULES, CC_OP_OFFICE, CC_ST_OK, cc_command, cc_effect,
 )
-from ext.committer cimport flight_commit, flight_release
+from ext.committer cimport flight_carry
 from ext.feed cimport cc_feed, cc_ticket, feed_close, feed_open
 from ext.records cimport (
     CC_C_DAY, CC_C_HOLD, CC_C_MEAL, CC_C_REFUNDABLE, CC_C_SPEND, CC_C_SUBSIDY, CC_CAT_ACCESS,
@@ -117,8 +117,7 @@ cdef int write_first_block(cc_shared *s, const cc_identity *identity) except -1:
         ring_publish(&s.ring, place, 1)
         with nogil:
             flight_decide(s, &s.flight[0])
-            flight_commit(s, &s.flight[0])
-            flight_release(s, &s.flight[0])
+            flight_carry(s)
         if ticket.reply.status != CC_ST_OK:
             raise EngineError(
                 f"the first block was refused: status {ticket.reply.status} at effect"

@@ -31,10 +31,12 @@ ctypedef struct cc_journal:
     uint32_t count              # of them; the last one is written to. Read it with load32
     void *next                  # cc_segment made ahead, or NULL; whoever swaps it out owns it
     uint64_t last_seq           # newest appended; read it with load64
+    uint64_t durable_seq        # newest that a sync has covered; who appends moves it
     uint64_t segment_bytes      # of a new segment
     uint64_t bytes_max          # the journal may take; 0: what the file system has
     uint64_t sealed_bytes       # of the segments before the last
     bint writable
+    bint pipelined              # a block is durable when a sync after its commit has returned
     bint unsynced               # nothing is durable before journal_sync
     uint32_t failed
     cc_fault fault              # why, when an append has failed
@@ -60,9 +62,14 @@ ctypedef struct cc_space:
 
 # ext.opening makes and ends one.
 
-# Appends a sealed block (four parts as from block_seal). 0: it is durable. Else: cc_fatal.
+# Appends a sealed block (four parts as from block_seal). 0: it is committed, and what it says in
+# durable_seq is on the disk: this block too, or pipelined all before it. Else: cc_fatal.
 cdef int journal_append(
     cc_journal *j, const cc_block_header *head, const iovec *part) noexcept nogil
+# Makes durable what has been committed. 0; else: cc_fatal.
+cdef int journal_settle(cc_journal *j) noexcept nogil
+# Chooses the strategy, with nothing under way. 0 or LMDB's.
+cdef int journal_pipeline(cc_journal *j, bint pipelined) noexcept nogil
 # For a journal that nobody relies on yet: appends no longer sync. Nothing of it is durable before
 # journal_sync. 0 or LMDB's.
 cdef int journal_unsync(cc_journal *j) noexcept nogil

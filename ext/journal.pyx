@@ -13,8 +13,8 @@ from ext.atomics cimport load32, load64, load_pointer, store32, store64, swap_po
 from ext.blocks cimport BLOCK_OK, block_header, block_records, block_shape
 from ext.digest cimport crc32c, iovec
 from ext.lmdb09 cimport (
-    MDB_APPEND, MDB_NEXT, MDB_NOSYNC, MDB_NOTFOUND, MDB_RDONLY, MDB_RESERVE, MDB_SET_RANGE, MDB_env,
-    MDB_txn, MDB_val, mdb,
+    MDB_APPEND, MDB_NEXT, MDB_NOMETASYNC, MDB_NOSYNC, MDB_NOTFOUND, MDB_RDONLY, MDB_RESERVE,
+    MDB_SET_RANGE, MDB_env, MDB_txn, MDB_val, mdb,
 )
 from ext.records cimport cc_block_header, cc_record
 from ext.segments cimport (
@@ -85,7 +85,10 @@ cdef int _failed(cc_journal *j, const char *what, int rc) noexcept nogil:
 cdef int _put(
     cc_segment *segment, uint64_t key, const iovec *part, uint64_t length,
 ) noexcept nogil:
-    """One block, one transaction: data pages, fdatasync, meta page through an O_DSYNC file."""
+    """One block, one transaction: data pages, fdatasync, meta page.
+
+    The meta page goes through an O_DSYNC file; pipelined it is left to the next fdatasync.
+    """
     cdef MDB_txn *txn = NULL
     cdef MDB_val name, value
     cdef char *to
@@ -132,7 +135,7 @@ cdef int _roll(cc_journal *j, uint64_t length) noexcept nogil:
     cdef cc_segment *live = j.segment[j.count - 1]
     cdef cc_segment *next = NULL
     cdef int rc
-    # Every commit was synced when it returned; this holds for a later strategy as well.
+    # What comes after is in another file, whose syncs say nothing of this one.
     rc = mdb.env_sync(live.env, 1)
     if rc != 0:
         return _failed(j, b"syncing a full journal segment", rc)
@@ -170,11 +173,37 @@ cdef int journal_append(
         rc = _put(live, head.last_seq, part, length)
     if rc != 0:
         return _failed(j, b"committing a block", rc)
+    # LMDB syncs before it writes the meta page: this sync has covered the block before.
+    j.durable_seq = j.last_seq
+    if not j.pipelined or sabotaged(b"acknowledge-at-its-own-return"):
+        j.durable_seq = head.last_seq
     if live.first_seq == 0:
         store64(&live.first_seq, head.first_seq)
     store64(&live.last_seq, head.last_seq)
     store64(&j.last_seq, head.last_seq)
     return 0
+
+
+cdef int journal_settle(cc_journal *j) noexcept nogil:
+    cdef int rc
+    if load32(&j.failed):
+        return JOURNAL_FAILED
+    rc = mdb.env_sync(j.segment[j.count - 1].env, 1)
+    if rc != 0:
+        return _failed(j, b"syncing a block", rc)
+    j.durable_seq = j.last_seq
+    return 0
+
+
+cdef int journal_pipeline(cc_journal *j, bint pipelined) noexcept nogil:
+    cdef cc_segment *next = <cc_segment*>load_pointer(&j.next)
+    cdef int rc = journal_settle(j)
+    if rc == 0:
+        rc = mdb.env_set_flags(j.segment[j.count - 1].env, MDB_NOMETASYNC, pipelined)
+    if rc == 0 and next != NULL:
+        rc = mdb.env_set_flags(next.env, MDB_NOMETASYNC, pipelined)
+    j.pipelined = pipelined
+    return rc
 
 
 cdef int journal_unsync(cc_journal *j) noexcept nogil:
@@ -241,6 +270,8 @@ cdef int _make_locked(cc_journal *j, uint64_t length, cc_fault *fault) noexcept 
     mdb.env_set_assert(made.env, lmdb_assertion)
     if j.unsynced:
         mdb.env_set_flags(made.env, MDB_NOSYNC, 1)
+    if j.pipelined:
+        mdb.env_set_flags(made.env, MDB_NOMETASYNC, 1)
     swap_pointer(&j.next, made)
     return 0
 

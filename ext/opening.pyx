@@ -114,10 +114,10 @@ cdef list _orphans_of(const cc_audit *found):
     ]
 
 
-cdef int _complete(cc_journal *j, list orphans, const uint8_t *chain, void *sha) except -1:
+cdef bint _complete(cc_journal *j, list orphans, const uint8_t *chain, void *sha) except -1:
     """Append the block that a commit without its meta page has left, if it follows on the newest.
 
-    It may have been acknowledged, when the disk has lost just that page.
+    It may have been acknowledged, when the disk has lost just that page. True when there was one.
     """
     cdef const uint8_t *block
     cdef uint64_t bad = 0
@@ -135,11 +135,11 @@ cdef int _complete(cc_journal *j, list orphans, const uint8_t *chain, void *sha)
         part[0].iov_len = len(orphan)
         if journal_append(j, block_header(block), part) != 0:
             cc_fatal(j.fault.what, j.fault.rc)
-        return 0
-    return 0
+        return True
+    return False
 
 
-cdef int _check_head(cc_journal *j, list orphans) except -1:
+cdef bint _check_head(cc_journal *j, list orphans) except -1:
     """The newest block must be sound; then what has been left of one after it."""
     cdef cc_reader r
     cdef const uint8_t *block
@@ -163,10 +163,9 @@ cdef int _check_head(cc_journal *j, list orphans) except -1:
         if rc != 0:
             finding = r.finding.decode() if r.finding != NULL else "unreadable"
             raise JournalCorrupt(bad if bad else j.last_seq, finding)
-        _complete(j, orphans, chain, sha)
+        return _complete(j, orphans, chain, sha)
     finally:
         sha256_free(sha)
-    return 0
 
 
 cdef list _open_live(cc_journal *j, path, uint32_t number):
@@ -220,13 +219,11 @@ cdef int _blocks_in(path, uint32_t number, uint64_t last_seq) except -1:
     return found.blocks != 0 or found.later
 
 
-cdef int journal_open(
-    cc_journal *j, object data_dir, uint64_t segment_bytes, uint64_t bytes_max, bint writable,
+cdef bint _open_all(
+    cc_journal *j, str path, uint64_t segment_bytes, uint64_t bytes_max, bint writable,
 ) except -1:
-    path = os.path.abspath(os.path.join(os.fsdecode(data_dir), "journal"))
+    """Open every segment; True when a block has been completed, so that all is to be seen anew."""
     cdef bytes encoded = os.fsencode(path)
-    if len(encoded) > SEGMENT_PATH - 64:
-        raise EngineError(f"{path}: path too long")
     memset(j, 0, sizeof(cc_journal))
     pthread_mutex_init(&j.making, NULL)
     memcpy(j.path, <const char*>encoded, len(encoded))
@@ -244,13 +241,26 @@ cdef int journal_open(
         orphans = _open_live(j, path, live)
         if live < len(numbers):
             orphans += _open_next(j, path, live + 1)
-        _check_head(j, orphans)
-    except OSError as error:
-        journal_close(j)
-        raise EngineError(f"{path}: {error}") from error
+        completed = _check_head(j, orphans)
+        j.durable_seq = j.last_seq
+        return completed
     except BaseException:
         journal_close(j)
         raise
+
+
+cdef int journal_open(
+    cc_journal *j, object data_dir, uint64_t segment_bytes, uint64_t bytes_max, bint writable,
+) except -1:
+    path = os.path.abspath(os.path.join(os.fsdecode(data_dir), "journal"))
+    if len(os.fsencode(path)) > SEGMENT_PATH - 64:
+        raise EngineError(f"{path}: path too long")
+    try:
+        # Pipelined, two commits may lack their meta pages. The next start must not find another.
+        while _open_all(j, path, segment_bytes, bytes_max, writable):
+            journal_close(j)
+    except OSError as error:
+        raise EngineError(f"{path}: {error}") from error
     return 0
 
 

@@ -52,11 +52,15 @@ cdef inline cc_command *ring_place(cc_ring *r, uint64_t ticket, uint32_t i) noex
     return c
 
 
-cdef inline void ring_publish(cc_ring *r, uint64_t ticket, uint32_t n) noexcept nogil:
-    """Hand over n places. A place to be skipped has op CC_OP_NONE."""
+cdef inline void ring_hand_over(cc_ring *r, uint64_t ticket, uint32_t n) noexcept nogil:
+    """Publish n places; whoever does so with many rings once. One to be skipped has CC_OP_NONE."""
     cdef uint32_t i
     for i in range(n):
         store64(&r.turn[(ticket - 1 + i) & r.mask], ticket + i)
+
+
+cdef inline void ring_publish(cc_ring *r, uint64_t ticket, uint32_t n) noexcept nogil:
+    ring_hand_over(r, ticket, n)
     bell_ring(&r.bell)
 
 

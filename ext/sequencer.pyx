@@ -29,7 +29,8 @@ from ext.commands cimport (
     CC_ST_OK, CC_ST_OVERLOADED, cc_command, cc_effect, cc_reply,
 )
 from ext.committer cimport (
-    flight_next, flight_send, flights_await, flights_landed, take_stand,
+    flight_next, flight_send, flights_await, flights_landed, flights_settle, flights_trail,
+    may_commit, take_stand,
 )
 from ext.decide cimport decide
 from ext.digest cimport wipe
@@ -259,7 +260,7 @@ cdef bint may_decide(cc_shared *s) noexcept nogil:
     return (
         flight_next(s) != NULL
         and work_waits(s)
-        and (ring_depth(&s.ring) >= s.overlap_from or flights_landed(s))
+        and (ring_depth(&s.ring) >= s.overlap_from or may_commit(s))
     )
 
 
@@ -282,8 +283,8 @@ cdef void sleep_until_work(cc_shared *s) noexcept nogil:
     if due_us < wait_ns // 1000 and flights_landed(s):
         wait_ns = max(due_us, <int64_t>1) * 1000
     bell_arm(&s.ring.bell)
-    if not may_decide(s) and load32(&s.stop) == 0 and load32(&s.pause) == 0 \
-            and not checkpoint_can_copy(&s.checkpoint):
+    if not may_decide(s) and not flights_trail(s) and load32(&s.stop) == 0 \
+            and load32(&s.pause) == 0 and not checkpoint_can_copy(&s.checkpoint):
         bell_wait(&s.ring.bell, wait_ns)
     bell_disarm(&s.ring.bell)
 
@@ -328,8 +329,12 @@ cdef void sequencer_run(cc_shared *s) noexcept nogil:
         if may_decide(s):
             f = flight_next(s)
             if flight_decide(s, f):
-                flight_send(s, f)
+                flight_send(s)
+            if flights_trail(s) and not work_waits(s):
+                flights_settle(s)
             between_blocks(s)
+        elif flights_trail(s):
+            flights_settle(s)
         elif not between_blocks(s):
             note_drained(s)
             sleep_until_work(s)

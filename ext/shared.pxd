@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from ext.atomics cimport cc_bell
+from ext.atomics cimport cc_bell, monotonic_ns
 from ext.checkpoint cimport cc_checkpoint
 from ext.clocks cimport cc_clock
 from ext.digest cimport iovec
@@ -19,7 +19,8 @@ cdef enum:
     CC_TIME_CLASSES = 24         # commit times 1, 2, 4 ... microseconds
     CC_SPACE_ALARM = 700         # permille of the journal's room: a flag in the stats
     CC_SPACE_FULL = 950          # no debits from here on
-    CC_FLIGHTS = 2               # one is committed while the next is decided
+    CC_FLIGHTS = 3               # one waits for a later sync, one is committed, one is decided
+    CC_AHEAD = 2                 # of them at most not committed yet
 
 ctypedef struct cc_stand:        # where the tables stood when a block ended
     uint64_t seq
@@ -28,7 +29,6 @@ ctypedef struct cc_stand:        # where the tables stood when a block ended
     uint64_t state_lo, state_hi
 
 ctypedef struct cc_flight:       # a block on its way from decision to answer
-    uint32_t handed              # it is the committer's until that clears it
     cc_block block
     cc_stand stand
     cc_block_trailer trailer
@@ -41,6 +41,7 @@ ctypedef struct cc_flight:       # a block on its way from decision to answer
 
 ctypedef struct cc_counters:     # by the sequencer, or who commits; read loosely by stats()
     uint64_t blocks, records, replays, commands
+    uint64_t syncs               # for no block of their own: none came to bring one
     uint64_t decide_ns, commit_ns, answer_ns
     uint64_t block_sizes[CC_SIZE_CLASSES]
     uint64_t commit_us[CC_TIME_CLASSES]
@@ -56,20 +57,26 @@ ctypedef struct cc_shared:
     cc_clock clock
     cc_journal journal           # the sequencer appends, everybody reads
     cc_checkpoint checkpoint
-    cc_flight flight[CC_FLIGHTS]
-    uint32_t deciding            # the flight the sequencer fills next
-    uint32_t committing          # the one the committer takes next
+    cc_flight flight[CC_FLIGHTS]  # number n of them is flight[n % CC_FLIGHTS]
+    uint64_t filled              # flights decided; the sequencer's, as is
+    uint64_t handed              # up to here they are the committer's to commit
+    uint64_t returned            # by the committer; when it is `handed`, the sequencer commits
+    uint64_t sealed              # in order, by who decides or who commits; who seals has the chain
+    uint64_t committed           # by who commits
+    uint64_t landed              # released; by who commits
     cc_bell commit_bell          # wakes the committer
     uint32_t commit_stop         # no more will come
     uint32_t overlap_from        # records or waiting commands worth waking the committer for
     cc_counters counters
-    uint8_t chain[32]            # of the newest block committed; who commits has it
+    int64_t append_until_ns      # when the append under way should be over, by earlier ones;
+    int64_t seal_ns_each         # what sealing took a record: both estimates, read loosely
+    uint8_t chain[32]            # of the newest block sealed
     uint64_t acknowledged_seq    # what is durable; who commits moves it
-    uint64_t decided_seq         # of the newest block committed, for head()
+    uint64_t decided_seq         # of the newest block released, for head()
     int64_t decided_us           # block time of it
     uint32_t decided_date, decided_rules
     uint8_t head_chain[32]
-    uint64_t state_lo, state_hi  # of the newest block, for head()
+    uint64_t state_lo, state_hi  # of that block, for head()
     uint32_t generation          # odd while head()'s fields change
     uint32_t draining            # set once: front ends refuse, the sequencer empties the queue
     uint32_t drained             # the sequencer has: nothing queued, nothing with the reader
@@ -77,7 +84,7 @@ ctypedef struct cc_shared:
     uint32_t running             # the sequencer's loop is on
     uint32_t pause, paused       # asked to stand still between two blocks; it does
     int64_t monotonic_base_ns    # deadlines are milliseconds since then
-    void *sha                    # the hashing context of who commits
+    void *sha                    # the hashing context of who seals
     cc_job *resume               # came back, found the block full
     int64_t space_looked_ns      # when the sequencer last looked at the journal's room
     uint64_t space_step, space_written  # bytes after which it looks again; bytes since then
@@ -86,3 +93,12 @@ ctypedef struct cc_shared:
 cdef cc_shared *shared_new() except NULL
 cdef int shared_open(cc_shared *s, uint32_t block_max) except -1
 cdef void shared_free(cc_shared *s) noexcept
+
+
+cdef inline uint32_t deadline_of(const cc_shared *s, uint32_t left_ms) noexcept nogil:
+    """A caller's remaining milliseconds as a time of the engine's clock; 0 none."""
+    cdef uint32_t at
+    if left_ms == 0:
+        return 0
+    at = <uint32_t>((monotonic_ns() - s.monotonic_base_ns) // 1000000) + left_ms
+    return at if at != 0 else 1

@@ -14,6 +14,7 @@ from ext.committer cimport take_stand, tell_head
 from ext.digest cimport pin_mac_free, pin_mac_new, wipe
 from ext.genesis cimport write_first_block
 from ext.jobs cimport jobs_open
+from ext.journal cimport journal_pipeline, journal_raise
 from ext.memory cimport cc_bounds, tables_open
 from ext.opening cimport journal_close, journal_open
 from ext.records cimport CC_BLOCK_MAX
@@ -40,6 +41,7 @@ BOUNDS = {
     "journal_bytes_max": (0, 0, 1 << 60),
     "checkpoint_records": (500_000, 1, 1 << 40),
 }
+COMMITS = ("full", "pipelined")                # docs/concepts/durability.md
 TICKETS_PER_PLACE = 4                          # answers may wait longer than commands
 
 
@@ -52,9 +54,11 @@ cdef class Opened:
 
 def checked_options(dict options):
     """Return all numbers of the options, defaults filled in; EngineError names a bad one."""
-    unknown = options.keys() - BOUNDS.keys() - {"clock_path", "lock_memory"}
+    unknown = options.keys() - BOUNDS.keys() - {"clock_path", "lock_memory", "commit"}
     if unknown:
         raise EngineError(f"no such option: {sorted(unknown)[0]}")
+    if options.get("commit", COMMITS[0]) not in COMMITS:
+        raise EngineError(f"commit is one of {', '.join(COMMITS)}, not {options['commit']!r}")
     numbers = {}
     for name, (default, least, most) in BOUNDS.items():
         value = options.get(name, default)
@@ -116,7 +120,15 @@ cdef int open_journal(
     if s.journal.last_seq == 0:
         write_first_block(s, &identity)
     take_stand(&s.tables, &at)
-    tell_head(s, &at)
+    tell_head(s, &at, s.chain)
+    return 0
+
+
+cdef int choose_commit(cc_shared *s, object commit) except -1:
+    """Recovery and the first block commit in full; from here on as chosen."""
+    cdef int rc = journal_pipeline(&s.journal, commit == "pipelined")
+    if rc != 0:
+        journal_raise(rc, b"choosing how to commit", 0)
     return 0
 
 
@@ -138,6 +150,7 @@ cdef Opened engine_open(cc_shared *s, str data_dir, str key_file, dict options):
         open_journal(
             s, opened, os.path.abspath(data_dir), os.path.abspath(key_file), numbers,
             options.get("clock_path", ""), &bounds)
+        choose_commit(s, options.get("commit", COMMITS[0]))
     except BaseException:
         engine_close(s, opened)
         raise

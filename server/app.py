@@ -28,6 +28,7 @@ from campuscard.v1 import (
     staff_service_pb2,
     terminal_service_pb2,
 )
+from core.permissions import PUBLIC, allowing
 from ext.engine import Engine
 from ext.errors import EngineError
 from server import logs
@@ -36,6 +37,8 @@ from server.config import split_address
 from server.doors import add_papers
 from server.files import SealedFiles
 from server.first_admin import entering_first_admin
+from server.front import FrontDoor, Handlers, available
+from server.front_metrics import FrontCollector
 from server.identity import NOBODY
 from server.integrity import Integrity
 from server.interceptors.errors import ErrorsGuard
@@ -95,14 +98,14 @@ _log = structlog.get_logger("campuscard.server")
 async def serve(
     settings: Settings,
     *,
-    started: Callable[[str], None] | None = None,
+    started: Callable[[str, str], None] | None = None,
     reset_admin: str = "",
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
         settings: from ``server.config.load``.
-        started: called with the address once calls are taken.
+        started: called with the address, and the terminals', once calls are taken.
         reset_admin: sign-in name of a SEC_ADMIN who gets a new one-time secret; empty: nobody.
 
     Raises:
@@ -117,12 +120,13 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, server.renew_certificates)
     try:
         if started is not None:
-            started(server.address)
+            started(server.address, server.front_address)
         await stopping.wait()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
         await server.stop()
 
@@ -154,6 +158,8 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._telling: asyncio.Future[list[None]] | None = None
         self.address = ""
+        self.front_address = ""
+        self._front: FrontDoor | None = None
         self.metrics_address = ""
 
     async def start(self) -> None:
@@ -161,6 +167,14 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack)
             self._running = stack.pop_all()
+
+    def renew_certificates(self) -> None:
+        """Read the certificates again; what cannot be used changes nothing."""
+        try:
+            if self._front is not None:
+                self._front.renew()
+        except ValueError as error:
+            _log.error("certificate_not_renewed", error=str(error))
 
     async def stop(self) -> None:
         """Take no more calls, let those under way finish, make everything durable, close."""
@@ -224,18 +238,19 @@ class Server:
         metrics = CollectorRegistry()
         metrics.register(EngineCollector(engine, projector, lane=lane, system=system, trust=trust))
         sessions = Sessions(clock)
-        grpc_server = self._make_grpc(metrics, rates, sessions, trust)
-        grpc_server.add_generic_rpc_handlers((terminal.handler(),))
-        ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, grpc_server)
-        add_papers(
-            grpc_server, office, keys=keys, sessions=sessions, settings=settings, stack=stack
-        )
+        guards = self._make_guards(metrics, rates, sessions, trust)
+        grpc_server = self._make_grpc(guards)
+        handlers = self._make_handlers(terminal, ops)
+        services = cast("grpc.aio.Server", handlers)
+        add_papers(services, office, keys=keys, sessions=sessions, settings=settings, stack=stack)
+        handlers.serve_by(grpc_server)
         await stack.enter_async_context(
             entering_first_admin(office, StaffSecrets(keys), reset=self._reset_admin)
         )
-        self._add_health_and_reflection(grpc_server)
+        self._add_reflection(grpc_server)
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)
+        self._open_front(engine, guards, handlers, trust, stack)
         self._serve_metrics(metrics, stack)
         self._say_started(engine)
 
@@ -246,23 +261,21 @@ class Server:
         _log.info(
             "server_started",
             address=self.address,
+            front=self.front_address,
             metrics=self.metrics_address,
             seq=head["acknowledged_seq"],
             test=head["test"],
         )
 
-    def _make_grpc(
+    def _make_guards(
         self,
         metrics: CollectorRegistry,
         rates: TokenBuckets,
         sessions: Sessions,
         trust: Trust,
-    ) -> grpc.aio.Server:
-        settings = self._settings
-        limits = settings.limits
-        largest = max(limits.message_bytes, limits.batch_message_bytes, limits.photo_message_bytes)
-        received = _TRANSPORT_TIMES * largest
-        guards = Guards(
+    ) -> Guards:
+        limits = self._settings.limits
+        return Guards(
             LogGuard(),
             MetricsGuard(metrics, method_shapes()),
             ErrorsGuard(),
@@ -271,11 +284,26 @@ class Server:
                 limits.message_bytes,
                 limits.batch_message_bytes,
                 photo_message_bytes=limits.photo_message_bytes,
-                calls_max=settings.server.calls_max,
+                calls_max=self._settings.server.calls_max,
                 rates=rates,
                 trust=trust,
             ),
         )
+
+    def _make_handlers(self, terminal: TerminalService, ops: OpsService) -> Handlers:
+        """Collect what is served by both doors, papers aside."""
+        handlers = Handlers()
+        services = cast("grpc.aio.Server", handlers)
+        handlers.add_generic_rpc_handlers((terminal.handler(),))
+        ops_service_pb2_grpc.add_OpsServiceServicer_to_server(ops, services)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
+        return handlers
+
+    def _make_grpc(self, guards: Guards) -> grpc.aio.Server:
+        settings = self._settings
+        limits = settings.limits
+        largest = max(limits.message_bytes, limits.batch_message_bytes, limits.photo_message_bytes)
+        received = _TRANSPORT_TIMES * largest
         return grpc.aio.server(
             interceptors=[guards],
             options=[
@@ -292,8 +320,7 @@ class Server:
             maximum_concurrent_rpcs=2 * settings.server.calls_max,
         )
 
-    def _add_health_and_reflection(self, grpc_server: grpc.aio.Server) -> None:
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, grpc_server)
+    def _add_reflection(self, grpc_server: grpc.aio.Server) -> None:
         if self._settings.server.reflection:
             names = [*service_names(), health.SERVICE_NAME, reflection.SERVICE_NAME]
             reflection.enable_server_reflection(names, grpc_server)
@@ -306,22 +333,49 @@ class Server:
         )
 
     async def _listen(self, grpc_server: grpc.aio.Server) -> None:
-        host, port = split_address(self._settings.server.address)
-        text = f"[{host}]" if ":" in host else host
-        try:
-            bound = grpc_server.add_insecure_port(f"{text}:{port}")
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {text}:{port}: {error}") from error
+        self.address = _bound(grpc_server, self._settings.server.address)
+        if self._settings.front_address and not available():
+            if self._settings.front.certificate is not None:
+                raise OSError(
+                    "front.certificate: the native front end was not built, see tools/setup.sh"
+                )
+            self.front_address = _bound(grpc_server, self._settings.front_address)
+            _log.warning("front_not_built", address=self.front_address, answers="grpcio")
         await grpc_server.start()
-        self.address = f"{text}:{bound}"
         _log.warning("loopback_only", unsigned_callers="TERMINAL", reason="no certificates yet")
         for name in ("", *service_names()):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def _open_front(
+        self,
+        engine: Engine,
+        guards: Guards,
+        handlers: Handlers,
+        trust: Trust,
+        stack: contextlib.AsyncExitStack,
+    ) -> None:
+        """Open the native door of terminals, which leaves to Python what is not hot."""
+        if not self._settings.front_address or not available():
+            return
+        front = FrontDoor(
+            self._settings,
+            engine,
+            guards=guards,
+            handlers=handlers,
+            passed=[*front_methods(), "/grpc.health.v1.Health/Check"],
+        )
+        trust.tell(front.refuse)
+        front.start()
+        stack.push_async_callback(front.stop)
+        self.front_address = front.address
+        self._front = front
 
     def _serve_metrics(self, metrics: CollectorRegistry, stack: contextlib.AsyncExitStack) -> None:
         address = self._settings.metrics.address
         if not address:
             return
+        if self._front is not None:
+            metrics.register(FrontCollector(self._front.stats))
         host, port = split_address(address)
         http, thread = start_http_server(port, host, metrics)
 
@@ -351,10 +405,11 @@ def open_engine(settings: Settings) -> Engine:
 
 
 def engine_options(settings: Settings) -> Options:
-    """Return the engine's bounds."""
+    """Return the engine's bounds, and how it commits."""
     options: dict[str, Any] = {
         name: getattr(settings.engine, name) for name in engine_option_names(settings.engine)
     }
+    options["commit"] = settings.journal.commit
     if settings.data.clock_path:
         options["clock_path"] = settings.data.clock_path
     return cast("Options", options)
@@ -373,6 +428,28 @@ def proto_files() -> tuple[FileDescriptor, ...]:
 def service_names() -> list[str]:
     """Return the full names of our services."""
     return [service.full_name for file in _FILES for service in file.services_by_name.values()]
+
+
+def front_methods() -> list[str]:
+    """Return the full names of the unary methods that are for terminals."""
+    shapes = dict(method_shapes())
+    return [
+        method
+        for method, permission in permissions_of(_FILES).items()
+        if shapes[method] == "unary"
+        and permission not in PUBLIC
+        and allowing(permission, NOBODY.roles) is not None
+    ]
+
+
+def _bound(grpc_server: grpc.aio.Server, address: str) -> str:
+    """Have grpcio listen; returns where."""
+    host, port = split_address(address)
+    text = f"[{host}]" if ":" in host else host
+    try:
+        return f"{text}:{grpc_server.add_insecure_port(f'{text}:{port}')}"
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {text}:{port}: {error}") from error
 
 
 def method_shapes() -> Iterator[tuple[str, str]]:

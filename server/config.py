@@ -3,8 +3,8 @@
 A field may also be set by the environment, as ``CAMPUSCARD_SERVER__ADDRESS``; the environment wins
 over the file. Unknown names are refused. Paths in a file are relative to the file's directory.
 
-Addresses must be loopback: as long as terminals have no certificates, whoever reaches the port may
-tap as any of them. A server that can tell terminals apart will lift this.
+Addresses must be loopback: without certificates, whoever reaches the port may tap as any terminal.
+Only ``front.address`` may be another, once ``front.terminal_ca`` tells terminals apart.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import tomllib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, get_args, get_origin
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,6 +34,7 @@ LOOPBACK_ONLY: Final = (
     "must be a loopback address (127.0.0.0/8 or ::1): terminals have no certificates yet, so "
     "everybody who can connect may call as a terminal"
 )
+_LAST_PORT: Final = 65_535
 
 
 class ConfigError(Exception):
@@ -52,15 +53,16 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _check_loopback(address: str) -> str:
-    if not address:
-        return address
+def _is_loopback(address: str) -> bool:
     host, _ = split_address(address)
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
+        return False
+
+
+def _check_loopback(address: str) -> str:
+    if address and not _is_loopback(address):
         raise ValueError(LOOPBACK_ONLY)
     return address
 
@@ -71,6 +73,13 @@ def _check_present(address: str) -> str:
     return address
 
 
+def _check_form(address: str) -> str:
+    if address:
+        split_address(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_check_form)]
 LoopbackAddress = Annotated[str, AfterValidator(_check_loopback)]
 ServerAddress = Annotated[str, AfterValidator(_check_present), AfterValidator(_check_loopback)]
 
@@ -103,6 +112,90 @@ class ServerSettings(_Section):
     stream_in_flight: int = _setting(
         256, "Authorizations of one stream under way at once.", unit="messages", ge=1, le=8_192
     )
+
+
+class FrontSettings(_Section):
+    """The native door of terminals."""
+
+    address: Address | None = _setting(
+        None,
+        "Where terminals call; unset: the port after `server.address`; port 0 takes a free one; "
+        "empty: nowhere. Where the native front end was not built, grpcio answers there. Without "
+        "`front.terminal_ca` a loopback address.",
+    )
+    certificate: Path | None = _setting(
+        None, "PEM file of our certificate and its issuers; unset: no TLS. SIGHUP reads it again."
+    )
+    key: Path | None = _setting(None, "PEM file of its key.")
+    terminal_ca: Path | None = _setting(
+        None,
+        "PEM file of the CAs of terminals' certificates; set: without one, whose URI is "
+        "`spiffe://campus/terminal/ID`, nobody calls, and with it as that terminal only.",
+    )
+    threads: int = _setting(1, "Threads it runs.", unit="threads", ge=1, le=3)
+    connections_max: int = _setting(
+        16_384, "Connections of one thread.", unit="connections", ge=1, le=1_048_576
+    )
+    streams_max: int = _setting(
+        256, "Calls of one connection at once.", unit="calls", ge=1, le=65_536
+    )
+    calls_max: int = _setting(
+        65_536, "Calls of one thread at once.", unit="calls", ge=128, le=1_048_576
+    )
+    slots_max: int = _setting(
+        32_768, "Commands of one thread under way.", unit="commands", ge=128, le=1_048_576
+    )
+    connection_in_flight: int = _setting(
+        1_024,
+        "Authorizations of all streams of one connection under way at once.",
+        unit="messages",
+        ge=1,
+        le=1_048_576,
+    )
+    header_bytes: int = _setting(
+        8_192, "Size of a call's metadata.", unit="bytes", ge=512, le=65_536
+    )
+    held_bytes: int = _setting(
+        4_194_304,
+        "Requests and answers that one connection may have waiting.",
+        unit="bytes",
+        ge=65_536,
+        le=1 << 30,
+    )
+    handed_max: int = _setting(256, "Calls with Python at once.", unit="calls", ge=1, le=65_536)
+    frames_burst: int = _setting(
+        10_000, "Frames without a call that a connection may send at once.", unit="frames", ge=100
+    )
+    frames_rate: int = _setting(
+        5_000, "The same for ever; more ends the connection.", unit="frames/s", ge=4
+    )
+    handshake_ms: int = _setting(
+        20_000, "Time of a greeting, and of one request.", unit="ms", ge=100, le=600_000
+    )
+    idle_ms: int = _setting(
+        600_000, "A connection without a call leaves; 0: never.", unit="ms", ge=0, le=86_400_000
+    )
+    age_ms: int = _setting(0, "An old connection leaves; 0: never.", unit="ms", ge=0, le=86_400_000)
+    keepalive_ms: int = _setting(
+        30_000, "Silence before a ping; 0: no pings.", unit="ms", ge=0, le=3_600_000
+    )
+    spin_us: int | None = _setting(
+        None,
+        "Looking for answers before sleeping; unset: 50 with four cores or more, else 0.",
+        unit="µs",
+        ge=0,
+        le=1_000,
+    )
+
+    @model_validator(mode="after")
+    def _only_known_callers(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        if self.terminal_ca is not None and self.certificate is None:
+            raise ValueError("terminal_ca needs certificate and key")
+        if self.terminal_ca is None and self.address and not _is_loopback(self.address):
+            raise ValueError(f"address {LOOPBACK_ONLY}")
+        return self
 
 
 class MetricsSettings(_Section):
@@ -176,6 +269,14 @@ class EngineSettings(_Section):
         1_000_000, "Checkpoint at least every so many records.", unit="records", ge=1_000
     )
     lock_memory: bool = _setting(False, "Lock the engine's tables in memory.")
+
+
+class JournalSettings(_Section):
+    """How blocks become durable; docs/concepts/durability.md."""
+
+    commit: Literal["full", "pipelined"] = _setting(
+        "full", "Flushes of the disk a block costs: two, or one that the next block brings."
+    )
 
 
 class LimitSettings(_Section):
@@ -258,14 +359,24 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    front: FrontSettings = FrontSettings()
     metrics: MetricsSettings = MetricsSettings()
     data: DataSettings = DataSettings()
     engine: EngineSettings = EngineSettings()
+    journal: JournalSettings = JournalSettings()
     limits: LimitSettings = LimitSettings()
     office: OfficeSettings = OfficeSettings()
     staff: StaffSettings = StaffSettings()
     integrity: IntegritySettings = IntegritySettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def front_address(self) -> str:
+        """Where terminals call; empty: nowhere of their own."""
+        if self.front.address is not None:
+            return self.front.address
+        host, port = split_address(self.server.address)
+        return f"[{host}]:{_next(port)}" if ":" in host else f"{host}:{_next(port)}"
 
     @classmethod
     def settings_customise_sources(
@@ -318,9 +429,19 @@ def load(path: Path | None = None, *, overrides: Mapping[str, Any] | None = None
         raise ConfigError(f"{path}: {error}") from error
     base = Path() if path is None else path.parent
     return Settings.model_construct(
-        **{name: getattr(settings, name) for name in Settings.model_fields if name != "data"},
+        **{
+            name: getattr(settings, name)
+            for name in Settings.model_fields
+            if name not in {"data", "front"}
+        },
         data=_resolve(settings.data, base),
+        front=_resolve_files(settings.front, base),
     )
+
+
+def _next(port: int) -> int:
+    """Return the port beside a port; beside any free one: any free one."""
+    return port + 1 if 0 < port < _LAST_PORT else 0
 
 
 def explain(settings: Settings) -> Iterator[Explanation]:
@@ -365,3 +486,12 @@ def _resolve(data: DataSettings, base: Path) -> DataSettings:
     if data.holder_keys is not None:
         changes["holder_keys"] = base / data.holder_keys
     return data.model_copy(update=changes)
+
+
+def _resolve_files(front: FrontSettings, base: Path) -> FrontSettings:
+    files = (
+        ("certificate", front.certificate),
+        ("key", front.key),
+        ("terminal_ca", front.terminal_ca),
+    )
+    return front.model_copy(update={name: base / file for name, file in files if file is not None})

@@ -90,7 +90,7 @@ METRICS: Final = (
     Row("queue_depth", Kind.GAUGE, "Commands waiting for the sequencer.", "near `engine.queue`", lambda n: n.stats["queue_depth"]),
     Row("office_queue_depth", Kind.GAUGE, "Acts waiting for the office lane.", "near `office.queue`", lambda n: n.office_queue_depth),
     Row("acknowledged_seq", Kind.GAUGE, "Newest seq whose answers may leave.", "standing still under load", lambda n: n.head["acknowledged_seq"]),
-    Row("decided_seq", Kind.GAUGE, "Newest seq decided.", "", lambda n: n.head["decided_seq"]),
+    Row("decided_seq", Kind.GAUGE, "Newest seq of which anybody may know.", "", lambda n: n.head["decided_seq"]),
     Row("checkpoint_seq", Kind.GAUGE, "Where the newest checkpoint stands.", "", lambda n: n.head["checkpoint_seq"]),
     Row("checkpoint_age_records", Kind.GAUGE, "Records since the newest checkpoint: what a start replays.", "many times `engine.checkpoint_records`", lambda n: n.stats["checkpoint_age_records"]),
     Row("checkpoint_error", Kind.GAUGE, "Error number of a failed checkpoint; none are written until the next start.", "not 0", lambda n: n.stats["checkpoint_error"]),
@@ -106,6 +106,8 @@ METRICS: Final = (
     Row("replays", Kind.COUNTER, "Answers given again for a known key.", "a jump: terminals do not get answers", lambda n: n.stats["replays"]),
     Row("decide_seconds", Kind.COUNTER, "Seconds spent deciding and applying.", "", lambda n: n.stats["decide_ns"] / _NS),
     Row("commit_seconds", Kind.COUNTER, "Seconds spent in durable commits.", "", lambda n: n.stats["commit_ns"] / _NS),
+    Row("journal_syncs", Kind.COUNTER, "Syncs of their own: pipelined, when no later block brought one.", "", lambda n: n.stats["syncs"]),
+    Row("seal_record_seconds", Kind.GAUGE, "Seconds that summing and chaining took a record of the newest block; part of the commit's.", "", lambda n: n.stats["seal_record_ns"] / _NS),
     Row("answer_seconds", Kind.COUNTER, "Seconds spent handing answers out.", "", lambda n: n.stats["answer_ns"] / _NS),
     Row("slowest_block_seconds", Kind.GAUGE, "Longest way of a block from decision to answers.", "above what terminals wait", lambda n: n.stats["slowest_block_ns"] / _NS),
 )
@@ -114,6 +116,7 @@ HISTOGRAMS: Final = (
     Powers("commit_duration_seconds", "Seconds of a commit.", "its upper end: the disk", _US, lambda n: n.stats["commit_us"]),
 )
 # fmt: on
+JOURNAL: Final = ("journal_info", "1; `commit` is `journal.commit`.", "")
 DECLINES: Final = ("declines", "Refusals by reason.", "a jump of `PIN_WRONG`: guessing")
 
 
@@ -160,6 +163,7 @@ class EngineCollector(Collector):
         for powers in HISTOGRAMS:
             yield _histogram(powers, powers.read(numbers))
         yield _declines(numbers.stats["declines"])
+        yield _journal(numbers.stats["commit"])
 
     def describe(self) -> Iterable[Metric]:
         """Say nothing beforehand: names are checked when they are collected."""
@@ -177,6 +181,13 @@ def _histogram(powers: Powers, counts: list[int]) -> Metric:
         buckets.append((str(2**power / powers.scale), total))
     buckets.append(("+Inf", total))
     family.add_metric([], buckets, sum_value=weighted / powers.scale)
+    return family
+
+
+def _journal(commit: str) -> Metric:
+    name, text, _ = JOURNAL
+    family = GaugeMetricFamily(f"campuscard_{name}", text, labels=["commit"])
+    family.add_metric([commit], 1)
     return family
 
 

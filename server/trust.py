@@ -19,6 +19,9 @@ OPEN_ALWAYS: Final = (
 )
 """What an operator needs to find out."""
 
+REASON: Final = "INTEGRITY_BROKEN"
+_RETRY_MS: Final = 10_000
+
 _log = structlog.get_logger("campuscard.integrity")
 
 
@@ -35,12 +38,25 @@ class Trust:
     def __init__(self, lost: Callable[[], object]) -> None:
         self.broken = ""
         self._lost = lost
+        self._told: list[Callable[[str, int], None]] = []
+
+    def tell(self, refuse: Callable[[str, int], None]) -> None:
+        """Have somebody who decides without asking here told the reason to refuse with.
+
+        Args:
+            refuse: called once, with a reason of the catalogue and when to ask again, ms.
+        """
+        self._told.append(refuse)
+        if self.broken:
+            refuse(REASON, _RETRY_MS)
 
     def lose(self, what: str, *, seq: int = 0) -> None:
         """Say what was found, once, and let nothing be decided from now on."""
         if not self.broken:
             self.broken = what
             _log.critical("integrity_broken", what=what, seq=seq, authorizations="stopped")
+            for refuse in self._told:
+                refuse(REASON, _RETRY_MS)
             self._lost()
 
     def check(self, method: str) -> None:
@@ -53,4 +69,4 @@ class Trust:
             Refusal: INTEGRITY_BROKEN.
         """
         if self.broken and not method.startswith(OPEN_ALWAYS):
-            raise Refusal("INTEGRITY_BROKEN", retry_after_ms=10_000)
+            raise Refusal(REASON, retry_after_ms=_RETRY_MS)

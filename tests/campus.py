@@ -114,6 +114,7 @@ class Campus:
         self.process = None
         self.address = ""
         self.metrics_address = ""
+        self.front_address = ""
         self._settings = {
             name: {**SETTINGS.get(name, {}), **(settings or {}).get(name, {})}
             for name in {*SETTINGS, *(settings or {})}
@@ -208,6 +209,7 @@ class Campus:
                 event = parsed(line)
                 if event.get("event") == "server_started":
                     self.address, self.metrics_address = event["address"], event["metrics"]
+                    self.front_address = event["front"]
                     return
             if self.process.poll() is not None:
                 raise ServerFailedError(self._log.read_bytes()[offset:].decode())

@@ -20,9 +20,10 @@ from typer.main import get_command  # noqa: E402
 
 from clients.admin.cli import EXIT_CODES, app  # noqa: E402
 from core.catalogue import ERRORS, OUTCOMES  # noqa: E402
+from server import front_metrics  # noqa: E402
 from server.config import Settings, explain  # noqa: E402
 from server.interceptors.metrics import MetricsGuard  # noqa: E402
-from server.metrics import DECLINES, HISTOGRAMS, METRICS, Kind  # noqa: E402
+from server.metrics import DECLINES, HISTOGRAMS, JOURNAL, METRICS, Kind  # noqa: E402
 from tools.card_pages import card_states_page  # noqa: E402
 from tools.markdown import BANNER, table  # noqa: E402
 from tools.parameter_pages import parameters_page  # noqa: E402
@@ -156,11 +157,34 @@ def metrics_page() -> Iterator[str]:
     ]
     name, text, alert = DECLINES
     rows.append((f"`{_full(name, Kind.COUNTER)}{{reason}}`", Kind.COUNTER.value, text, alert))
+    name, text, alert = JOURNAL
+    rows.append((f"`{_full(name, Kind.GAUGE)}{{commit}}`", Kind.GAUGE.value, text, alert))
     rows += [
         (f"`{_full(row.name, Kind.HISTOGRAM)}`", Kind.HISTOGRAM.value, row.text, row.alert)
         for row in HISTOGRAMS
     ]
     yield from table(("metric", "type", "meaning", "worth an alert"), rows)
+    yield from ("", *FRONT_INTRO.splitlines(), "")
+    yield from table(("metric", "type", "meaning", "worth an alert"), front_rows())
+
+
+FRONT_INTRO: Final = """\
+## The native front end
+
+Of calls that it answers; those it leaves to Python are counted above too. Divided by
+`campuscard_front_commands_total`, the seconds say where the time of one authorization goes; see
+[the native front end](../concepts/front.md#where-the-time-goes).
+"""
+
+
+def front_rows() -> Iterator[tuple[str, str, str, str]]:
+    """Yield the rows of the native front end."""
+    for row in front_metrics.METRICS:
+        name = _full(f"front_{row.name}", row.kind)
+        yield f"`{name}`", row.kind.value, row.text, row.alert
+    for many in front_metrics.LABELLED:
+        name = _full(f"front_{many.name}", Kind.COUNTER)
+        yield f"`{name}{{{', '.join(many.labels)}}}`", Kind.COUNTER.value, many.text, many.alert
 
 
 def _full(name: str, kind: Kind) -> str:

@@ -16,7 +16,8 @@ dev) requirements=(requirements.txt requirements-build.txt requirements-dev.txt)
 esac
 
 venv=.venv
-want="$( (pwd; cat "${requirements[@]}" tools/setup.sh) | sha256sum | cut -d' ' -f1)"
+sample=examples/terminal
+want="$( (pwd; cat "${requirements[@]}" tools/setup.sh $sample/package-lock.json) | sha256sum | cut -d' ' -f1)"
 if [ "$(cat "$venv/.stamp-$mode" 2>/dev/null)" = "$want" ] && [ -x "$venv/bin/python" ]; then
     exit 0
 fi
@@ -48,6 +49,18 @@ step() {
     say "" "The whole log: $log"
     [ -z "$hint" ] || say "$hint"
     exit 1
+}
+
+# attempt TEXT COMMAND...: the same for what tests can do without; they say what they lack.
+attempt() {
+    local text="$1" started=$SECONDS
+    shift
+    printf '  %s ... ' "$text"
+    if "$@" >>"$log" 2>&1; then
+        printf 'done (%d s)\n' $((SECONDS - started))
+    else
+        printf 'left out (see %s)\n' "$log"
+    fi
 }
 
 version_ok() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
@@ -89,7 +102,8 @@ missing_packages() {
     version="$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
     command -v gcc >/dev/null || echo gcc
     compiles stdio.h || echo libc6-dev
-    compiles openssl/evp.h -lcrypto || echo libssl-dev
+    compiles openssl/ssl.h -lssl -lcrypto || echo libssl-dev
+    compiles nghttp2/nghttp2.h -lnghttp2 || echo libnghttp2-dev
     command -v pkg-config >/dev/null || echo pkg-config
     if is_debian_python "$python"; then
         has_venv "$python" || echo "python$version-venv"
@@ -100,16 +114,51 @@ missing_packages() {
     fi
 }
 
-install_packages() {
-    local line="apt-get install -y --no-install-recommends $*" sudo=
-    if [ "$(id -u)" != 0 ]; then
-        if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-            sudo="sudo -n"
-        else
-            sudo=none
-        fi
+compiles_fuzzer() {
+    printf 'int main(void) { return 0; }\n' |
+        clang -x c - -o /dev/null -fsanitize=address -shared-libasan 2>/dev/null
+}
+
+# Clients of other makers and a fuzzer's compiler: `make test` goes without them where it must.
+wanted_packages() {
+    command -v g++ >/dev/null || echo g++
+    command -v clang >/dev/null || echo clang
+    command -v curl >/dev/null || echo curl
+    command -v h2load >/dev/null || echo nghttp2-client
+    command -v node >/dev/null || echo nodejs
+    command -v npm >/dev/null || echo npm
+    command -v protoc >/dev/null || echo protobuf-compiler
+    command -v grpc_cpp_plugin >/dev/null || echo protobuf-compiler-grpc
+    pkg-config --exists grpc++ 2>/dev/null || echo libgrpc++-dev
+    pkg-config --exists protobuf 2>/dev/null || echo libprotobuf-dev
+    compiles_fuzzer || echo libclang-rt-dev
+}
+
+# Set sudo to what makes apt-get root; fail where nothing does.
+become_root() {
+    sudo=
+    command -v apt-get >/dev/null || return 1
+    [ "$(id -u)" != 0 ] || return 0
+    sudo="sudo -n"
+    command -v sudo >/dev/null && sudo -n true 2>/dev/null
+}
+
+install_wanted() {
+    local sudo
+    if ! become_root; then
+        say "  Left out, and the tests that need them: $*"
+        return
     fi
-    if ! command -v apt-get >/dev/null || [ "$sudo" = none ]; then
+    # shellcheck disable=SC2086  # $sudo is empty or two words
+    attempt "Reading the package lists (about 10 s)" $sudo apt-get update -q
+    # shellcheck disable=SC2086
+    attempt "Installing $* (about 60 s)" $sudo env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "$@"
+}
+
+install_packages() {
+    local line="apt-get install -y --no-install-recommends $*" sudo
+    if ! become_root; then
         say "These system packages are missing: $*" "" \
             "    sudo $line" "" "Install them (names as in Debian 12), then run make again."
         exit 1
@@ -153,6 +202,10 @@ mapfile -t missing < <(missing_packages "$python")
 if [ "${#missing[@]}" -gt 0 ]; then
     install_packages "${missing[@]}"
 fi
+if [ "$mode" = dev ]; then
+    mapfile -t wanted < <(wanted_packages)
+    [ "${#wanted[@]}" = 0 ] || install_wanted "${wanted[@]}"
+fi
 if ! has_venv "$python" || ! has_headers "$python"; then
     say "$("$python" -c 'import sys; print(sys.executable)') lacks its venv module or Python.h." \
         "Install its development files, or choose another: make PYTHON=/path/to/python3"
@@ -167,4 +220,8 @@ hint="PyPI could not be reached? pip's own settings choose another index: PIP_IN
 step "Installing Python packages (about 40 s)" install_requirements
 hint=
 step "Linking the checkout" link_checkout
+if [ "$mode" = dev ] && command -v npm >/dev/null; then
+    attempt "Installing the sample terminal's packages (about 5 s)" \
+        npm ci --prefix "$sample" --no-audit --no-fund --ignore-scripts
+fi
 printf '%s\n' "$want" >"$venv/.stamp-$mode"

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 CC_SEED="${CC_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}"
 export CC_SEED
-pytest=(.venv/bin/python -m pytest -q "--hypothesis-seed=$CC_SEED" "$@")
+# -rs: what was skipped says what it lacks.
+pytest=(.venv/bin/python -m pytest -q -rs "--hypothesis-seed=$CC_SEED" "$@")
 no_tests_collected=5
 
 run() {

@@ -29,6 +29,7 @@ from core.catalogue import BY_NAME
 from core.ids import make_request_id
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
+DEFAULT_FRONT: Final = "127.0.0.1:50052"
 TIMEOUT_S: Final = 10.0
 PAGE: Final = 1_000
 """Items of a page, the most a server gives."""
@@ -44,8 +45,27 @@ AddressOption = Annotated[
     ),
 ]
 
+FrontOption = Annotated[
+    str,
+    typer.Option(
+        "--front",
+        envvar="CAMPUSCARD_FRONT",
+        metavar="HOST:PORT",
+        show_default=DEFAULT_FRONT,
+        help=tr(
+            "终端连接的地址; 给了 --server 而没给它时, 也用 --server。",
+            "Where terminals call; where only --server is given, there too.",
+        ),
+    ),
+]
+
 _UNREACHABLE: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 Response = TypeVar("Response", bound=Message)
+
+
+def front_of(address: str, front: str) -> str:
+    """Return where terminals call: the server's gRPC answers them too."""
+    return front or (DEFAULT_FRONT if address == DEFAULT_ADDRESS else address)
 
 
 class Services:

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from clients.admin.console import Exit, Failure, tr
 
-LISTENING: Final = "listening "  # what serve prints before the address
+TERMINALS: Final = "terminals "  # what serve prints before the address of terminals,
+LISTENING: Final = "listening "  # and then before its own
 DIES_WITH_PARENT: Final = "CAMPUSCARD_DIES_WITH_PARENT"
 START_S: Final = 60.0
 DRAIN_S: Final = 30.0
@@ -35,6 +36,7 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self.address = ""
+        self.front_address = ""
 
     @property
     def pid(self) -> int:
@@ -80,7 +82,7 @@ class ServerProcess:
 
     def printed(self) -> str:
         """Return what it has printed for a person since it was last asked; this is not logged."""
-        if self._process is None or self._process.stdout is None:
+        if self._process is None or self._process.stdout is None or self._process.stdout.closed:
             return ""
         os.set_blocking(self._process.stdout.fileno(), False)
         return (self._process.stdout.read() or b"").decode(errors="replace")
@@ -101,6 +103,8 @@ class ServerProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGKILL)
             self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
     def drain(self) -> bool:
         """Ask it to finish and end; False when it had to be killed."""
@@ -125,6 +129,8 @@ class ServerProcess:
 
     def _started(self) -> bool:
         for line in self._lines():
+            if line.startswith(TERMINALS):
+                self.front_address = line.removeprefix(TERMINALS)
             if line.startswith(LISTENING):
                 self.address = line.removeprefix(LISTENING)
                 return True

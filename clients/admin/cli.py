@@ -11,6 +11,7 @@ import typer
 from clients.admin import (
     access,
     accounts,
+    certify,
     crash,
     demo,
     holder,
@@ -214,6 +215,17 @@ app.add_typer(
         "campuscard office clearance 202371010101",
     ),
 )
+terminals.app.command(
+    "certify",
+    help=tr(
+        "认证一台终端: 丢应答、断网、断电, 逐笔对账。",
+        "Certify a terminal: lost answers, no line, no power, and every fen accounted for.",
+    ),
+    epilog=examples(
+        "campuscard terminal certify -- node examples/terminal/terminal.js",
+        "campuscard terminal certify --listen 0.0.0.0:50052 --card MAIN=04A1B2C3D4E5F6",
+    ),
+)(certify.certify)
 app.add_typer(terminals.app, name="terminal")
 parameters.app.command(
     "what-if",

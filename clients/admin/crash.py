@@ -15,6 +15,7 @@ from clients.admin.demo import (
     FAILURES_SHOWN,
     KEEP_S,
     DirectoryOption,
+    Places,
     running,
 )
 from clients.admin.payments import open_store
@@ -52,8 +53,9 @@ def crash(
     campus = load_campus(files, terminals=terminals)
     plan = Plan(rate=rate, duration_s=seconds, seed=seed)
     answered: list[Receipt] = []
-    address = "127.0.0.1:0"
-    with running(directory, files, address=address, metrics=address) as (server, _, staff):
+    free = "127.0.0.1:0"
+    there = Places(address=free, front=free, metrics=free)
+    with running(directory, files, there) as (server, _, staff):
 
         async def pull_the_plug() -> None:
             await asyncio.sleep(seconds / 2)
@@ -71,13 +73,14 @@ def crash(
                 campus,
                 plan,
                 store,
+                front=server.front_address,
                 quiet=output is Output.JSON,
                 until=pull_the_plug,
                 on_receipt=answered.append,
                 token=staff.token,
             )
             _, summary = asyncio.run(work)
-        lost = asyncio.run(lost_answers(server.address, answered))
+        lost = asyncio.run(lost_answers(server.front_address, answered))
     kept = [receipt for receipt in answered if receipt.final]
     if output is Output.TEXT:
         done(

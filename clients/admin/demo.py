@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -19,7 +20,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from clients.admin import local
-from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, failure_of
+from clients.admin.calls import DEFAULT_ADDRESS, DEFAULT_FRONT, AddressOption, failure_of
 from clients.admin.child import ServerProcess, die_with_parent
 from clients.admin.console import (
     Exit,
@@ -87,6 +88,10 @@ def demo(
     address: Annotated[
         str, typer.Option(help=tr("gRPC 地址; 端口 0 = 任选。", "Where gRPC listens; port 0: any."))
     ] = DEFAULT_ADDRESS,
+    front: Annotated[
+        str,
+        typer.Option(help=tr("终端连接的地址。", "Where terminals call.")),
+    ] = DEFAULT_FRONT,
     metrics: Annotated[str, typer.Option(help=tr("指标地址。", "Where metrics are."))] = METRICS,
     files: FilesOption = DEMO_FILES,
     output: OutputOption = Output.TEXT,
@@ -97,7 +102,8 @@ def demo(
     die_with_parent()
     campus = load_campus(files, terminals=terminals)
     plan = Plan(rate=rate, duration_s=seconds, seed=seed)
-    with running(directory, files, address=address, metrics=metrics) as (server, served, staff):
+    there = Places(address=address, front=front, metrics=metrics)
+    with running(directory, files, there) as (server, served, staff):
         header = places(directory, server, served)
         if not screen.is_terminal or output is Output.JSON:
             for line in header:
@@ -109,6 +115,7 @@ def demo(
                 campus,
                 plan,
                 store,
+                front=server.front_address,
                 quiet=quiet,
                 header=header,
                 until=server.ended,
@@ -120,22 +127,32 @@ def demo(
     finish_simulation(meter, summary, output)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a demo's server listens."""
+
+    address: str
+    front: str
+    metrics: str
+
+
 @contextlib.contextmanager
 def running(
-    directory: Path, files: Path, *, address: str, metrics: str
+    directory: Path, files: Path, there: Places
 ) -> Iterator[tuple[ServerProcess, str, DemoStaff]]:
     """Make, start and load the demo campus; drain the server at the end.
 
     Yields the server, where its metrics are, and its staff, signed in.
     """
-    check_port(address, "--address")
-    address = free_or_any(address)  # the same after a restart
+    check_port(there.address, "--address")
+    address = free_or_any(there.address)  # the same after a restart
+    front = free_or_any(there.front)
     config = directory / local.CONFIG_NAME
     if not config.exists():
         local.create(directory, test=True, extra=EXTRA, segment_bytes=SEGMENT_BYTES)
         note(tr(f"已建立 {directory}", f"Made {directory}"))
-    metrics = free_or_any(metrics)
-    options = ("--address", address, "--metrics", metrics)
+    metrics = free_or_any(there.metrics)
+    options = ("--address", address, "--front", front, "--metrics", metrics)
     server = ServerProcess(config, log=directory / "server.log", options=options)
     started_s = time.monotonic()
     server.start()
@@ -161,9 +178,10 @@ def running(
 def places(directory: Path, server: ServerProcess, metrics: str) -> list[str]:
     """Say where everything is and what to try."""
     there = "" if server.address == DEFAULT_ADDRESS else f" --server {server.address}"
+    front = "" if server.front_address == DEFAULT_FRONT else f" --front {server.front_address}"
     command = typed_command()
     tries = (
-        f"pay --account {ACCOUNT} --amount 12.50 --send-twice",
+        f"pay --account {ACCOUNT} --amount 12.50 --send-twice{front}",
         f"history {ACCOUNT} --limit 5",
         f"office cards --account {ACCOUNT}",
         "staff acts --limit 5",
@@ -172,6 +190,7 @@ def places(directory: Path, server: ServerProcess, metrics: str) -> list[str]:
     return [
         tr("演示校园运行中。Ctrl-C 停止。", "The demo campus is running. Ctrl-C ends it."),
         f"  gRPC     {server.address}   " + tr("(reflection 开)", "(reflection on)"),
+        tr("  终端     ", "  taps     ") + server.front_address,
         tr("  指标     ", "  metrics  ") + f"http://{metrics}/metrics",
         tr("  数据     ", "  data     ")
         + tr(

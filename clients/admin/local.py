@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from clients.admin.child import LISTENING, die_with_parent
+from clients.admin.child import LISTENING, TERMINALS, die_with_parent
 from clients.admin.console import (
     Exit,
     Failure,
@@ -151,11 +151,22 @@ def create(
     return paths
 
 
+def has_front() -> bool:
+    """Tell whether the native front end was built."""
+    from server.front import available
+
+    return available()
+
+
 def serve(
     config: ConfigOption = None,
     address: Annotated[
         str,
         typer.Option(help=tr("gRPC 地址, 胜过配置。", "Where gRPC listens; wins over the file.")),
+    ] = "",
+    front: Annotated[
+        str,
+        typer.Option(help=tr("终端地址, 胜过配置。", "Where terminals call; wins over the file.")),
     ] = "",
     metrics: Annotated[str, typer.Option(help=tr("指标地址。", "Where /metrics is served."))] = "",
     clock: Annotated[
@@ -177,6 +188,7 @@ def serve(
     overrides: dict[str, dict[str, str]] = {}
     for section, name, value in (
         ("server", "address", address),
+        ("front", "address", front),
         ("metrics", "address", metrics),
         ("data", "clock", clock),
     ):
@@ -227,9 +239,9 @@ def _run_server(settings: Settings, reset_admin: str) -> None:
         ) from error
 
 
-def _announce(address: str) -> None:
+def _announce(address: str, front: str) -> None:
     """Tell a waiting parent, and the person, where calls are taken."""
-    print(f"{LISTENING}{address}", file=sys.stderr, flush=True)
+    print(f"{TERMINALS}{front}\n{LISTENING}{address}", file=sys.stderr, flush=True)
 
 
 # -- config ---------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ def status(address: AddressOption = DEFAULT_ADDRESS, output: OutputOption = Outp
                 f"{state.blocks_count} / {state.records_count} / {state.replays_count}"
             ),
             tr("日志空间", "Journal space"): f"{state.space_used_permille / 10:.1f} %",
+            tr("落盘方式", "Commits"): state.journal_commit,
             tr("全部账户之和", "Sum of all accounts"): yuan(state.ledger_sum_fen),
             tr("链哈希", "Chain hash"): head.chain.hex(),
         }

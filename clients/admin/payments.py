@@ -16,7 +16,7 @@ from rich.text import Text
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
-from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services
+from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, FrontOption, Services, front_of
 from clients.admin.console import (
     Exit,
     Failure,
@@ -125,6 +125,7 @@ def pay(
         typer.Option(help=tr("终端流水的存放文件。", "File where the terminal saves its keys.")),
     ] = None,
     address: AddressOption = DEFAULT_ADDRESS,
+    front: FrontOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Charge a card at a terminal, through the same SDK a vendor would use."""
@@ -132,7 +133,9 @@ def pay(
     with Services(address) as services:
         medium = medium_of(services, account, uid)
     path = store if store is not None else state_directory() / f"terminal-{terminal_id}.db"
-    work = _pay(address, terminal_id, path, medium, amount_fen, pin=pin, twice=send_twice)
+    work = _pay(
+        front_of(address, front), terminal_id, path, medium, amount_fen, pin=pin, twice=send_twice
+    )
     receipts = asyncio.run(work)
     if output is Output.JSON:
         shown = [_receipt_fields(receipt) for receipt in receipts]

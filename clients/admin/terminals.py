@@ -14,7 +14,7 @@ import typer
 
 from campuscard.v1 import terminal_service_pb2 as pb
 from clients.admin.accounts import card_medium, finish
-from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services
+from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, FrontOption, Services, front_of
 from clients.admin.console import (
     Exit,
     Failure,
@@ -81,10 +81,11 @@ def _decided(decision: pb.Decision, text: str, response: Any, output: Output) ->
 def sign_in(
     terminal_id: TerminalArgument,
     address: AddressOption = DEFAULT_ADDRESS,
+    front: FrontOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Open a new batch for a terminal."""
-    with Services(address) as services:
+    with Services(front_of(address, front)) as services:
         request = pb.SignInRequest(terminal_id=terminal_id, software="campuscard-cli")
         response = services.call(services.terminals.SignIn, request)
     text = tr(
@@ -103,6 +104,7 @@ def change_pin(
         str, typer.Option("--card", "-c", help=tr("卡片 UID, 十六进制。", "Card UID, hexadecimal."))
     ],
     address: AddressOption = DEFAULT_ADDRESS,
+    front: FrontOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Change the transaction password, the card presented; passwords are asked for."""
@@ -112,7 +114,7 @@ def change_pin(
         old_pin=secret(PIN_VARIABLE, tr("原交易密码: ", "Present transaction password: ")),
     )
     request.new_pin, request.confirm_pin = new_password(NEW_PIN_VARIABLE)
-    with Services(address) as services:
+    with Services(front_of(address, front)) as services:
         response = services.act(services.terminals.ChangePin, request)
     finish(response, output, tr("交易密码已改", "Transaction password changed"))
 
@@ -122,10 +124,11 @@ def sign_off(
     terminal_id: TerminalArgument,
     batch_no: Annotated[int, typer.Option("--batch", min=0)] = 0,
     address: AddressOption = DEFAULT_ADDRESS,
+    front: FrontOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Close a terminal's batch; the present one unless another is named."""
-    with Services(address) as services:
+    with Services(front_of(address, front)) as services:
         if not batch_no:
             beat = pb.HeartbeatRequest(terminal_id=terminal_id)
             batch_no = services.call(services.terminals.Heartbeat, beat).batch_no
@@ -139,10 +142,11 @@ def sign_off(
 def heartbeat(
     terminal_id: TerminalArgument,
     address: AddressOption = DEFAULT_ADDRESS,
+    front: FrontOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Ask the server's time and the terminal's present batch."""
-    with Services(address) as services:
+    with Services(front_of(address, front)) as services:
         request = pb.HeartbeatRequest(terminal_id=terminal_id)
         response = services.call(services.terminals.Heartbeat, request)
     if output is Output.JSON:
@@ -167,6 +171,7 @@ def simulate(
         ),
     ] = None,
     address: AddressOption = DEFAULT_ADDRESS,
+    front: FrontOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Let many terminals tap at once and show what comes of it."""
@@ -177,7 +182,14 @@ def simulate(
         if path is None:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "keys.db"
         keys = stack.enter_context(contextlib.closing(open_store(path)))
-        work = run_simulation(address, campus, plan, keys, quiet=output is Output.JSON)
+        work = run_simulation(
+            address,
+            campus,
+            plan,
+            keys,
+            front=front_of(address, front),
+            quiet=output is Output.JSON,
+        )
         meter, summary = asyncio.run(work)
     finish_simulation(meter, summary, output)
 
@@ -200,6 +212,7 @@ async def run_simulation(
     plan: Plan,
     store: SqliteStore,
     *,
+    front: str,
     quiet: bool = False,
     header: Sequence[str] = (),
     until: Callable[[], Coroutine[Any, Any, None]] | None = None,
@@ -208,7 +221,7 @@ async def run_simulation(
 ) -> tuple[Meter, dict[str, Any]]:
     """Simulate until the plan's end, Ctrl-C, SIGTERM, or until ``until`` returns."""
     loop = asyncio.get_running_loop()
-    async with connect(address) as channel, connect_signed(address, token=token) as office:
+    async with connect(front) as channel, connect_signed(address, token=token) as office:
         simulation = Simulation(
             campus,
             plan=plan,

@@ -9,7 +9,7 @@
 
     async def main() -> None:
         store = SqliteStore(Path("pos-07.db"), now_us=now_us())
-        async with connect("127.0.0.1:50051") as channel:
+        async with connect("127.0.0.1:50052") as channel:
             async with Terminal("POS-07", channel=channel, store=store) as terminal:
                 receipt = await terminal.pay(card("04A1B2C3"), 1250, ask_pin=keypad)
                 if receipt.deliver:

@@ -65,7 +65,7 @@ class MetricsGuard:
         return _MethodMetrics(
             self._started.labels(*values),
             self._seconds.labels(*values),
-            {name: self._handled.labels(*values, _dashed(name)) for name in _CODES},
+            {name: self._handled.labels(*values, code_label(name)) for name in _CODES},
         )
 
 
@@ -106,6 +106,6 @@ class _Counted:
         self._metrics.handled[name].inc()
 
 
-def _dashed(name: str) -> str:
+def code_label(name: str) -> str:
     """Write a code as dashboards expect it: ``INVALID_ARGUMENT`` is ``InvalidArgument``."""
     return name if name == "OK" else "".join(word.capitalize() for word in name.split("_"))

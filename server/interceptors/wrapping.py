@@ -101,6 +101,20 @@ class Guards(grpc.aio.ServerInterceptor):
         handlers[method] = wrapped = self._wrap(method, handler, signed=signed)
         return wrapped
 
+    def admit(self, method: str, context: Context) -> None:
+        """Let a signed-in call in whose messages are answered elsewhere.
+
+        Args:
+            method: full name.
+            context: of the call.
+
+        Raises:
+            Refusal: the token is none, or is no good for this method.
+        """
+        admission = self._identity.admission(method, signed=True)
+        if admission is not None:
+            admission(context)
+
     def _wrap(self, method: str, handler: Handler, *, signed: bool) -> Handler:
         attribute, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         inner = getattr(handler, attribute)

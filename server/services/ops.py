@@ -111,6 +111,7 @@ class OpsService(pb_grpc.OpsServiceServicer):
             registry_seq=self._projector.applied_seq,
             registry_error=self._projector.error,
             integrity_error=self._trust.broken,
+            journal_commit=stats["commit"],
             test=self._engine.head()["test"],
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from zlib import crc32
 
 from ext import store
+from ext.audit import audit
 from ext.errors import EngineError, JournalCorrupt
 from server.offline import verify
 from tests.crash import plan as plans
@@ -49,6 +50,12 @@ def verified(data):
     return [] if verdict.ok else [f"verify: seq {verdict.bad_seq}: {verdict.difference}"]
 
 
+def led_to(data):
+    """The newest seq that the trees of LMDB's newest meta pages hold, before any start."""
+    files = sorted(Path(data).glob("journal/[0-9]*/data.mdb"))
+    return max((audit(path.read_bytes())[3] for path in files), default=0)
+
+
 def recover(request):
     data, key, plan = request["data"], request["key"], load(request["plan"])
     try:
@@ -58,9 +65,11 @@ def recover(request):
             raise
         init(data, key)
         return {"state": "made"}
+    trees_seq = led_to(data)
     with Player(data, key, checkpoint_records=NO_CHECKPOINT) as player:
         last_seq, discarded = player.head, player.engine.recovered["discarded"]
         found = {"state": "recovered", "last_seq": last_seq, "discarded": discarded}
+        found["led_to"] = trees_seq
         found["picture"] = {
             str(name): crc32(repr(v).encode()) for name, v in player.picture().items()
         }

@@ -3,6 +3,8 @@
 CC_LONG=1 looks at every boundary and every moment instead of some picked at random.
 """
 
+import re
+
 from tests.crash import harness
 from tests.crash import plan as plans
 from tests.crash.player import Player
@@ -14,17 +16,23 @@ def some(places, count, rng):
     return places if harness.LONG or len(places) <= count else sorted(rng.sample(places, count))
 
 
+COMMITS = ("full", "pipelined")
+
+
 class EngineSubject(harness.Subject):
     """Plays a plan; after any fault the journal must be a first part of the plan's records.
 
-    So nothing acknowledged is lost, no key has two effects, and nothing is made up.
+    So nothing acknowledged is lost, no key has two effects, and nothing is made up. And what is
+    acknowledged LMDB's own trees lead to: nobody has to find it again in pages left over.
     """
 
     recovers = "engine_recover.py"
     ahead = False
 
-    def __init__(self, folder, *, seed=1, rounds=6, modules=harness.ROOT, extra=None):
-        self.modules, self.extra = modules, extra or {}
+    def __init__(
+        self, folder, *, commit="full", seed=1, rounds=6, modules=harness.ROOT, extra=None
+    ):
+        self.commit, self.modules, self.extra = commit, modules, extra or {}
         self.plan = plans.make(seed, rounds)
         self.plan_file = folder / "plan"
         plans.save(self.plan, self.plan_file)
@@ -34,7 +42,8 @@ class EngineSubject(harness.Subject):
 
     def write(self, root, *more):
         where = [f"{root}/data", f"{root}/keys/key", str(self.plan_file)]
-        return [*self.python("engine_driver.py"), "write", *where, *more]
+        how = ["--commit", self.commit]
+        return [*self.python("engine_driver.py"), "write", *where, *how, *more]
 
     def finished(self, result):
         assert result.returncode == 0, result.stderr
@@ -57,7 +66,17 @@ class EngineSubject(harness.Subject):
             return f"{found['state']}: {found}"
         if found["last_seq"] < acked:
             return f"ends at {found['last_seq']}, {acked} acknowledged"
+        if found["led_to"] < acked:
+            return f"the trees end at {found['led_to']}, {acked} acknowledged"
         return "; ".join(found["faults"])
+
+
+def brought(result):
+    """How many blocks of a whole run were made durable by the commit of a later one."""
+    blocks, syncs = map(
+        int, re.findall(r"^(\d+) blocks, (\d+) syncs$", result.stderr, re.MULTILINE)[0]
+    )
+    return blocks - syncs
 
 
 def journal_files(root):

@@ -153,7 +153,7 @@ def traced(command, *inject, log, paths=()):
     """
     words = [word for one in inject for word in ("-e", f"inject={one}")]
     words += [word for path in paths for word in ("-P", str(path))]
-    return ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={CALLS}", *words, *command]
+    return ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={CALLS}", *words, *command]
 
 
 def boundaries(log):
@@ -164,6 +164,11 @@ def boundaries(log):
 def boundaries_of_threads(log):
     """{thread: how many traced calls it made}."""
     return Counter(re.findall(r"^(\d+) +\w+\(", Path(log).read_text(), re.MULTILINE))
+
+
+def hit_while_making_ahead(log):
+    """Whether the call made to fail was for a segment that nothing has been written to yet."""
+    return re.search(r"/journal(/\.new-\d+(/data\.mdb)?)?>.*INJECTED", Path(log).read_text())
 
 
 def sizes(log, call):

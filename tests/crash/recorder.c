@@ -26,6 +26,7 @@
 enum { WRITE = 1, SYNC_BEGIN, SYNC_END, SYNC_FAILED, CREATE, TRUNCATE, MKDIR, RENAME, UNLINK,
        RMDIR, OUTPUT };
 enum { DSYNC = 1 };
+enum { SYNC_US = 300 };  /* a file system in memory would leave no time for anything meanwhile */
 
 static const char *root;
 static size_t root_len;
@@ -190,8 +191,10 @@ static int synced(int fd, int (*call)(int))
     if (path)
         event(SYNC_BEGIN, (uint32_t)gettid(), 0, path, NULL, NULL, 0, 0);
     rc = call(fd);
-    if (path)
+    if (path) {
+        usleep(SYNC_US);
         event(rc ? SYNC_FAILED : SYNC_END, (uint32_t)gettid(), 0, path, NULL, NULL, 0, 0);
+    }
     return rc;
 }
 

@@ -49,6 +49,19 @@ def test_acknowledging_before_the_sync_is_caught(broken, recorder, tmp_path, mem
     assert any("acknowledged" in w for w in wrong), wrong[:3]
 
 
+def test_pipelined_without_a_fault_chosen_is_sound(sabotaged, recorder, tmp_path, memory, seed):
+    broken = whole_engine(memory, seed, modules=sabotaged, commit="pipelined")
+    assert found_by_images(broken, recorder, tmp_path, memory, seed) == []
+
+
+def test_acknowledging_at_its_own_return_is_caught(sabotaged, recorder, tmp_path, memory, seed):
+    """Pipelined, a commit that has returned has not synced the page that leads to its block."""
+    extra = {"CC_SABOTAGE": "acknowledge-at-its-own-return"}
+    broken = whole_engine(memory, seed, modules=sabotaged, extra=extra, commit="pipelined")
+    wrong = found_by_images(broken, recorder, tmp_path, memory, seed)
+    assert any("acknowledged" in w for w in wrong), wrong[:3]
+
+
 def test_answering_before_the_commit_is_caught(sabotaged, recorder, tmp_path, memory, seed):
     extra = {"CC_SABOTAGE": "answer-before-commit"}
     broken = whole_engine(memory, seed, modules=sabotaged, extra=extra)

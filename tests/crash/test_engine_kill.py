@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.crash import harness
-from tests.crash.engine_subject import EngineSubject, journal_files, some, state_files
+from tests.crash.engine_subject import COMMITS, EngineSubject, journal_files, some, state_files
 from tests.crash.test_failures import prepared
 from tests.crash.test_kill import kill_everywhere
 
@@ -24,9 +24,10 @@ def counted(subject, root, log, paths):
     return max(harness.boundaries_of_threads(log).values())
 
 
+@pytest.mark.parametrize("commit", COMMITS)
 @pytest.mark.parametrize("where", [journal_files, state_files], ids=["journal", "state"])
-def test_the_engine_killed_anywhere_keeps_its_word(memory, tmp_path, seed, where):
-    subject = EngineSubject(memory, seed=seed)
+def test_the_engine_killed_anywhere_keeps_its_word(memory, tmp_path, seed, where, commit):
+    subject = EngineSubject(memory, commit=commit, seed=seed)
     log = tmp_path / "strace.log"
     root = prepared(subject, memory / "all")
     most = counted(subject, root, log, where(root))
@@ -59,10 +60,11 @@ def test_the_making_of_a_directory_killed_anywhere_can_be_repeated(memory, tmp_p
     assert not wrong, wrong
 
 
-def test_killed_again_and_again(memory, tmp_path, seed):
+@pytest.mark.parametrize("commit", COMMITS)
+def test_killed_again_and_again(memory, tmp_path, seed, commit):
     """One directory, a kill in every life: replay, the orphan and the state of many starts."""
     rng = random.Random(seed)
-    subject = EngineSubject(memory, seed=seed)
+    subject = EngineSubject(memory, commit=commit, seed=seed)
     root = prepared(subject, memory / "root")
     log = tmp_path / "strace.log"
     acked = 0

@@ -8,8 +8,8 @@ import random
 import pytest
 
 from tests.crash import harness
-from tests.crash.disk import Disk
-from tests.crash.engine_subject import EngineSubject
+from tests.crash.disk import PAGE, Disk
+from tests.crash.engine_subject import COMMITS, EngineSubject, brought
 from tests.crash.recording import Kind
 from tests.crash.test_power_cut import recorded, violations
 
@@ -18,10 +18,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 MOMENTS = None if harness.LONG else 22
 KILLS = 12 if harness.LONG else 2
 MOMENTS_AFTER_KILL = None if harness.LONG else 4
+SPANS = 60 if harness.LONG else 12
 
 
-def test_every_image_of_the_engine_recovers(recorder, tmp_path, memory, seed):
-    subject = EngineSubject(memory, seed=seed)
+@pytest.mark.parametrize("commit", COMMITS)
+def test_every_image_of_the_engine_recovers(recorder, tmp_path, memory, seed, commit):
+    subject = EngineSubject(memory, commit=commit, seed=seed)
     made, written = recorded(subject, recorder, tmp_path, memory)
     paths = {event.path for event in written if event.kind == Kind.WRITE}
     assert "data/state/data.mdb" in paths, "checkpoints run meanwhile"
@@ -31,10 +33,11 @@ def test_every_image_of_the_engine_recovers(recorder, tmp_path, memory, seed):
     assert count > 30
 
 
-def test_the_engine_after_kill_restart_and_power_cut(recorder, tmp_path, memory, seed):
+@pytest.mark.parametrize("commit", COMMITS)
+def test_the_engine_after_kill_restart_and_power_cut(recorder, tmp_path, memory, seed, commit):
     """What a restart acknowledges must not rest on what a killed process left in memory."""
     rng = random.Random(seed)
-    subject = EngineSubject(memory, seed=seed)
+    subject = EngineSubject(memory, commit=commit, seed=seed)
     made, written = recorded(subject, recorder, tmp_path, memory)
     events = made + written
     candidates = [i for i, e in enumerate(events) if e.kind == Kind.WRITE and i > len(made)]
@@ -52,3 +55,19 @@ def test_the_engine_after_kill_restart_and_power_cut(recorder, tmp_path, memory,
             subject, again, rng, memory, disk=disk, moments=MOMENTS_AFTER_KILL
         )
         assert not wrong, f"killed at {kill} ({events[kill]}), {count}: {wrong[:3]}"
+
+
+def test_the_next_commit_brings_the_sync(recorder, tmp_path, memory, seed):
+    """Commands sent together fill blocks of which only the last waits for a sync of its own."""
+    subject = EngineSubject(memory, commit="pipelined", seed=seed, rounds=SPANS)
+    root = memory / "live"
+    root.mkdir()
+    log = tmp_path / "init.log"
+    assert harness.record(subject, recorder, root, subject.init(root), log=log)[0].returncode == 0
+    log = tmp_path / "write.log"
+    result, events = harness.record(subject, recorder, root, subject.write(root), log=log)
+    subject.finished(result)
+    assert brought(result) >= SPANS // 4
+    live = [e for e in events if e.path.startswith("data/journal/0") and e.kind == Kind.WRITE]
+    metas = [e for e in live if e.offset < 2 * PAGE]
+    assert [bool(e.flags) for e in metas] == [True] + [False] * (len(metas) - 1), "but the first's"

@@ -9,6 +9,7 @@ from array import array
 import pytest
 
 from bench.workload import TERMINALS, make_campus, open_campus
+from server.front import available
 from server.offline import verify
 
 SECONDS = 100
@@ -41,9 +42,26 @@ def rows_of(kind, folder):
     return {row["name"]: row for row in rows}
 
 
+NATIVE = (
+    {
+        "rpc native unary 1x1",
+        "rpc native unary 4x8",
+        "rpc native unary 256x1",
+        "rpc native unary 8x32",
+        "rpc native stream 4x256",
+        "rpc native batch 1000",
+        "rpc native mtls unary 256x1",
+    }
+    if available()
+    else set()
+)
+
+
 def test_engine_rows_have_the_raw_disk_beside_them(tmp_path):
     rows = rows_of("engine", tmp_path)
-    assert set(rows) == {"engine 200x1", "engine 200x128"}
+    assert set(rows) == {
+        f"engine {how}200x{size}" for how in ("", "pipelined ") for size in (1, 128)
+    }
     for row in rows.values():
         assert row["raw_limit"] > 0
         assert row["ratio"] > 0
@@ -51,6 +69,7 @@ def test_engine_rows_have_the_raw_disk_beside_them(tmp_path):
         assert row["detail"]["device_bytes"] >= 128
         assert row["detail"]["cpu_us"] > 0
     assert rows["engine 200x128"]["block"] == 128
+    assert rows["engine pipelined 200x128"]["detail"]["commit"] == "pipelined"
 
 
 def test_replay_counts_every_record(tmp_path):
@@ -63,12 +82,18 @@ def test_replay_counts_every_record(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("rpc", {"rpc grpcio unary 64x1", "rpc grpcio batch 1000"}),
+        ("rpc", {"rpc grpcio unary 64x1", "rpc grpcio batch 1000", *NATIVE}),
         ("start", {"start 200", "start engine 200", "checkpoint 200", "memory 200"}),
     ],
 )
 def test_a_real_server_is_measured(tmp_path, kind, names):
-    assert set(rows_of(kind, tmp_path)) == names
+    rows = rows_of(kind, tmp_path)
+    assert set(rows) == names
+    for name in names & NATIVE:
+        told = rows[name]["detail"]
+        assert min(told["d_ms"], told["echo_per_s"], told["cpu_us"]) > 0
+        half = told["half_load"]
+        assert 0 < half["p50_ms"] <= half["p99_ms"] <= half["p999_ms"]
 
 
 @pytest.mark.slow

@@ -317,9 +317,10 @@ def pay_in_batches(desk, count):
     return seqs, durable
 
 
-def test_blocks_decided_ahead_are_answered_in_order_when_durable(tmp_path):
+@pytest.mark.parametrize("commit", ["full", "pipelined"])
+def test_blocks_decided_ahead_are_answered_in_order_when_durable(tmp_path, commit):
     """Many blocks, one committed while the next is decided, checkpoints and a sum meanwhile."""
-    with Desk(tmp_path, block_max=64, checkpoint_records=500) as desk:
+    with Desk(tmp_path, block_max=64, checkpoint_records=500, commit=commit) as desk:
         desk.accounts = [desk.open_account(50_000) for _ in range(6)]
         desk.open_terminal("POS-1")
         before = desk.engine.stats()["blocks"]
@@ -337,8 +338,9 @@ def test_blocks_decided_ahead_are_answered_in_order_when_durable(tmp_path):
         assert desk.picture() == picture
 
 
-def test_draining_waits_for_what_is_being_committed(tmp_path):
-    with Desk(tmp_path, block_max=64, overlap_from=1) as desk:
+@pytest.mark.parametrize("commit", ["full", "pipelined"])
+def test_draining_waits_for_what_is_being_committed(tmp_path, commit):
+    with Desk(tmp_path, block_max=64, overlap_from=1, commit=commit) as desk:
         desk.accounts = [desk.open_account(50_000) for _ in range(3)]
         desk.open_terminal("POS-1")
         futures = [authorize_batch(desk, part, 4_000) for part in range(3)]

@@ -38,6 +38,7 @@ OPTIONS = {
     "overlap_from": 2,  # what is sent alone takes the short way, what is sent together does not
     "segment_bytes": 4 << 20,
     "lock_memory": False,
+    "commit": "pipelined",  # tests/integration has the other
 }
 REQUESTS = {
     Op.AUTHORIZE: (pb.AuthorizeRequest, pb.AuthorizeResponse),

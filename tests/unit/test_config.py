@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from server.config import LOOPBACK_ONLY, ConfigError, explain, load
@@ -31,6 +33,40 @@ def test_only_loopback_until_callers_have_identities(tmp_path, section, address)
     with pytest.raises(ConfigError) as caught:
         load(written(tmp_path, f'[{section}]\naddress = "{address}"\n'))
     assert f"{section}.address: {LOOPBACK_ONLY}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("server", "front"),
+    [
+        ("127.0.0.1:50051", "127.0.0.1:50052"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("[::1]:5", "[::1]:6"),
+        ("127.0.0.1:65535", "127.0.0.1:0"),
+    ],
+)
+def test_terminals_call_beside_the_server_unless_told(tmp_path, server, front):
+    text = f'[server]\naddress = "{server}"\n'
+    assert load(written(tmp_path, text)).front_address == front
+    told = load(written(tmp_path, f'{text}[front]\naddress = "127.0.0.1:7"\n'))
+    assert told.front_address == "127.0.0.1:7"
+    assert not load(written(tmp_path, f'{text}[front]\naddress = ""\n')).front_address
+
+
+def test_only_certificates_take_terminals_beyond_loopback(tmp_path):
+    open_to_all = '[front]\naddress = "0.0.0.0:50052"\n'
+    own = 'certificate = "c.pem"\nkey = "k.pem"\n'
+    with pytest.raises(ConfigError, match=r"front: address must be a loopback address"):
+        load(written(tmp_path, open_to_all + own))
+    front = load(written(tmp_path, f'{open_to_all}{own}terminal_ca = "/ca.pem"\n')).front
+    assert (front.certificate, front.terminal_ca) == (tmp_path / "c.pem", Path("/ca.pem"))
+
+
+@pytest.mark.parametrize(
+    "front", ['certificate = "c.pem"', 'key = "k.pem"', 'terminal_ca = "ca.pem"']
+)
+def test_half_a_certificate_is_none(tmp_path, front):
+    with pytest.raises(ConfigError, match="front: "):
+        load(written(tmp_path, f"[front]\n{front}\n"))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "127.9.9.9:1", "[::1]:5", "localhost:80"])

@@ -9,6 +9,7 @@ import pytest
 from ext import audit, blocks, mirror, store
 from ext.errors import EngineError, JournalCorrupt
 
+PAGE = 4096
 SEGMENT = 262144
 
 
@@ -164,6 +165,25 @@ def test_every_state_of_a_growing_segment_passes_the_audit(data, seed):
             for path in (data / "journal").glob("*/data.mdb"):
                 finding, *_ = audit.audit(path.read_bytes())
                 assert finding == "", path
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (1, 40), (40, 1), (60, 60)])
+def test_two_commits_without_their_meta_pages_are_found_by_one_start(data, counts):
+    """What a power cut may leave of pipelined commits; no later start finds more."""
+    path = data / "journal/000001/data.mdb"
+    with mirror.Mirror(data, write=True) as journal:
+        written = fill(journal, 6, count=3)
+    metas = path.read_bytes()[: 2 * PAGE]
+    with mirror.Mirror(data, write=True) as journal:
+        for count in counts:
+            written += fill(journal, 1, count=count)
+        last_seq = journal.last_seq
+    path.write_bytes(metas + path.read_bytes()[2 * PAGE :])
+    assert audit.audit(path.read_bytes())[3] == 18
+    for _start in range(2):
+        with mirror.Mirror(data, write=True) as journal:
+            assert journal.last_seq == last_seq
+            assert journal.blocks(1, max_bytes=1 << 26) == written
 
 
 def test_a_missing_segment_is_named(data):
