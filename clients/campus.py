@@ -121,16 +121,25 @@ def read_roster(path: Path) -> Table[Person]:
 
 
 def read_cards(path: Path) -> Table[Card]:
-    """Read a card production list: 学工号, 卡片UID (hexadecimal), and if there 开户充值(元)."""
+    """Read a card production list: 学工号, 卡片UID (hexadecimal), and if there 开户充值(元).
+
+    A row that repeats the account or the UID of a row before it is a fault.
+    """
+    lines: dict[str | bytes, int] = {}
 
     def card(cells: Mapping[str, str], source: Source) -> Card:
         try:
             uid = bytes.fromhex(_need(cells, "卡片UID"))
         except ValueError as error:
             raise ValueError(f"卡片UID: {cells['卡片UID']!r} is not hexadecimal") from error
+        account_no = _need(cells, "学工号")
+        for column, key in (("学工号", account_no), ("卡片UID", uid)):
+            if key in lines:
+                raise ValueError(f"{column}: the same as in line {lines[key]}")
+        lines.update({account_no: source.line, uid: source.line})
         return Card(
             source=source,
-            account_no=_need(cells, "学工号"),
+            account_no=account_no,
             uid=uid,
             opening_fen=_fen(cells.get("开户充值(元)", "")),
         )

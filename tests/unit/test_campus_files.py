@@ -73,6 +73,17 @@ def test_amounts_are_text_and_never_rounded(tmp_path):
     assert [fault.source.line for fault in table.faults] == [3, 5]
 
 
+def test_a_card_list_names_an_account_or_uid_once(tmp_path):
+    path = tmp_path / "cards.csv"
+    path.write_text("学工号,卡片UID\n1,04AA\n2,04AB\n1,04AC\n3,04ab\n", encoding="utf-8")
+    table = read_cards(path)
+    assert [card.account_no for card in table.rows] == ["1", "2"]
+    assert [(fault.source.line, fault.reason) for fault in table.faults] == [
+        (4, "学工号: the same as in line 2"),
+        (5, "卡片UID: the same as in line 3"),
+    ]
+
+
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\xff\xff\xff\xff,\x81\n"])
 def test_a_file_without_its_columns_is_refused(tmp_path, content):
     path = tmp_path / "roster.csv"
