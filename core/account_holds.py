@@ -72,7 +72,8 @@ class HoldTransition:
     does: str = ""
 
 
-_OPEN: Final = Hold.LEAVE | Hold.SANCTION | Hold.CLOSING
+OPEN: Final = (Hold.LEAVE, Hold.SANCTION, Hold.CLOSING)
+"""What may hold an account that is not closed."""
 
 TABLE: Final[Mapping[HoldEvent, HoldTransition]] = {
     HoldEvent.SUSPEND: HoldTransition(
@@ -131,7 +132,7 @@ TABLE: Final[Mapping[HoldEvent, HoldTransition]] = {
     HoldEvent.CLOSE: HoldTransition(
         needs=Hold.CLOSING,
         sets=Hold.CLOSED,
-        clears=_OPEN,
+        clears=Hold.LEAVE | Hold.SANCTION | Hold.CLOSING,
         actor="CARD_OFFICER",
         zh="销户",
         clause="三.5",

@@ -120,6 +120,20 @@ EVENT_NOTES: Final[Mapping[CaseEvent, str]] = {
 }
 """What an event asks for and does."""
 
+EVENT_ZH: Final[Mapping[CaseEvent, str]] = {
+    CaseEvent.ATTACH: "提交材料",
+    CaseEvent.CONFIRM_FEE: "确认缴费",
+    CaseEvent.WAIVE_FEE: "减免",
+    CaseEvent.MAKE_CARD: "制卡",
+    CaseEvent.FAIL_MAKE: "制卡失败",
+    CaseEvent.NOTIFY: "通知",
+    CaseEvent.PICK_UP: "领卡",
+    CaseEvent.CANCEL: "取消",
+    CaseEvent.SUPERSEDE: "另开新单",
+    CaseEvent.REFUND_FEE: "退费",
+}
+"""What an event is called in Chinese."""
+
 _UNSETTLED: Final = frozenset({FeeState.DUE, FeeState.WAIVER_PROPOSED})
 _FEE_EVENTS: Final[Mapping[CaseEvent, frozenset[FeeState]]] = {
     CaseEvent.CONFIRM_FEE: _UNSETTLED,

@@ -184,18 +184,8 @@ class Server:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self._settings
-        keys = Keyring(settings.data.holder_keys_path)
-        engine = await asyncio.to_thread(open_engine, settings)
-        stack.callback(engine.close)
-        if keys.fresh and engine.next_rows()["account"] > 1:
-            _log.error("holder_keys_missing", directory=str(settings.data.holder_keys_path))
-        _log.info("directory_opened", **engine.recovered)
+        engine, keys = await self._open_directory(stack)
         clock = open_clock(settings.data.clock_path)
-        engine.start()
-        stack.push_async_callback(asyncio.to_thread, engine.drain, settings.server.drain_seconds)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(engine.eventfd, engine.answer)
-        stack.callback(loop.remove_reader, engine.eventfd)
         projector = Projector(engine, settings.data.registry_path, keys=keys)
         projector.start()
         stack.push_async_callback(asyncio.to_thread, projector.stop)
@@ -253,6 +243,22 @@ class Server:
         self._open_front(engine, guards, handlers, trust, stack)
         self._serve_metrics(metrics, stack)
         self._say_started(engine)
+
+    async def _open_directory(self, stack: contextlib.AsyncExitStack) -> tuple[Engine, Keyring]:
+        """Start the engine of the directory; its answers come by this thread's loop."""
+        settings = self._settings
+        keys = Keyring(settings.data.holder_keys_path)
+        engine = await asyncio.to_thread(open_engine, settings)
+        stack.callback(engine.close)
+        if keys.fresh and engine.next_rows()["account"] > 1:
+            _log.error("holder_keys_missing", directory=str(settings.data.holder_keys_path))
+        _log.info("directory_opened", **engine.recovered)
+        engine.start()
+        stack.push_async_callback(asyncio.to_thread, engine.drain, settings.server.drain_seconds)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(engine.eventfd, engine.answer)
+        stack.callback(loop.remove_reader, engine.eventfd)
+        return engine, keys
 
     def _say_started(self, engine: Engine) -> None:
         head = engine.head()

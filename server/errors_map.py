@@ -21,37 +21,13 @@ from core.catalogue import DOMAIN, OUTCOMES, Reason, Status
 from core.money import format_yuan
 from core.refusals import Refusal
 from ext.errors import Malformed, Refused
+from server import zh_names
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 RETRY_MS: Final = 100
 """When to send a retryable request again if nothing better is known."""
-
-NOUNS_ZH: Final = {
-    "account": "账户",
-    "medium": "介质",
-    "card": "校园卡",
-    "merchant": "商户",
-    "terminal": "终端",
-    "alert": "警报",
-    "batch": "批次",
-    "case": "补卡单",
-    "certificate": "证明",
-    "change": "变更",
-    "document": "单据",
-    "face": "人脸",
-    "gate": "闸机",
-    "grant": "授权",
-    "group": "通行组",
-    "notice": "通知",
-    "parameter": "参数",
-    "photo": "照片",
-    "proposal": "提案",
-    "staff": "员工",
-    "zone": "区域",
-}
-"""What NOT_FOUND and ALREADY_EXISTS speak of, for Chinese texts."""
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _OUTCOME_NAMES: Final = frozenset(reason.name for reason in OUTCOMES)
@@ -119,7 +95,7 @@ def status_of(refusal: Refusal, *, incident: str = "") -> grpc.Status:
 
 def texts(reason: Reason, metadata: dict[str, str | int]) -> tuple[str, str]:
     """Return what a reason says to people, Chinese and English, with its numbers and names."""
-    in_chinese = {name: NOUNS_ZH.get(str(value), value) for name, value in metadata.items()}
+    in_chinese = {name: zh_names.say(reason.name, value) for name, value in metadata.items()}
     return (
         fill(reason.zh, in_chinese, currency=" 元"),
         fill(reason.en, metadata, currency=" yuan"),

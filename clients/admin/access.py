@@ -25,7 +25,8 @@ from clients.admin.console import (
 from clients.admin.office_cards import moment_us
 from clients.admin.office_roster import DryRunOption
 from clients.admin.payments import CardOption, local_time
-from clients.admin.plain import enum_word, plain, reason_words
+from clients.admin.plain import plain, reason_words
+from clients.admin.words import label
 from clients.terminal import card
 
 app: Final = typer.Typer(
@@ -70,7 +71,7 @@ def zones(
             " ".join(zone.terminal_ids),
             _passback(zone),
             tr("是", "yes") if zone.check_exits else tr("否", "no"),
-            enum_word(pb.EmergencyMode.DESCRIPTOR, zone.emergency),
+            label(pb.EmergencyMode.DESCRIPTOR, zone.emergency),
         ]
         for zone in found
     ]
@@ -82,7 +83,7 @@ def zones(
 
 
 def _passback(zone: pb.Zone) -> str:
-    word = enum_word(pb.PassbackMode.DESCRIPTOR, zone.passback)
+    word = label(pb.PassbackMode.DESCRIPTOR, zone.passback)
     if zone.passback == pb.PASSBACK_MODE_OFF:
         return word
     return f"{word} {zone.passback_minutes} min"
@@ -171,7 +172,7 @@ def groups(
 
 
 def _who(group: pb.AccessGroup) -> list[str]:
-    words = [enum_word(accounts_pb.HolderKind.DESCRIPTOR, kind) for kind in group.kinds]
+    words = [label(accounts_pb.HolderKind.DESCRIPTOR, kind) for kind in group.kinds]
     words += group.class_names
     return [*words, f"+{group.members}"] if group.members else words
 
@@ -352,9 +353,9 @@ def passes(
             local_time(each.time_us),
             each.zone_id,
             each.terminal_id,
-            enum_word(pb.PassDirection.DESCRIPTOR, each.direction),
+            label(pb.PassDirection.DESCRIPTOR, each.direction),
             each.account_no,
-            enum_word(terminal_pb.MediumType.DESCRIPTOR, each.medium_type),
+            label(terminal_pb.MediumType.DESCRIPTOR, each.medium_type),
             tr("放行", "granted") if each.granted else tr("拒绝", "refused"),
             each.reason,
         ]

@@ -21,7 +21,7 @@ from clients.admin.console import (
     yuan,
 )
 from clients.admin.payments import CardOption, amount, local_time, wallet_fields
-from clients.admin.plain import enum_number, enum_word, plain
+from clients.admin.plain import enum_number, plain
 from clients.admin.words import label
 from clients.terminal import card
 
@@ -120,6 +120,7 @@ def show(
             tr("班级/部门", "Class"): holder.class_name,
             tr("类别", "Kind"): label(pb.HolderKind.DESCRIPTOR, holder.kind),
             tr("状态", "Status"): label(pb.AccountStatus.DESCRIPTOR, holder.status),
+            tr("原因", "Held by"): _holds_text(holder),
             tr("初始密码未改", "Initial password"): tr("是", "yes")
             if holder.must_change_pin
             else "",
@@ -129,15 +130,24 @@ def show(
     )
     rows = [
         [
-            enum_word(terminal_pb.MediumType.DESCRIPTOR, bound.medium.type),
+            label(terminal_pb.MediumType.DESCRIPTOR, bound.medium.type),
             bound.medium.token.hex().upper(),
-            enum_word(pb.MediumState.DESCRIPTOR, bound.state),
+            label(pb.MediumState.DESCRIPTOR, bound.state),
             local_time(bound.lost_time_us) if bound.lost else "",
             tr("是", "yes") if bound.frozen else "",
         ]
         for bound in response.media
     ]
     print_table(tr("介质 标识 状态 挂失 冻结", "medium token state lost frozen").split(), rows)
+
+
+def _holds_text(holder: pb.Account) -> str:
+    """Say what holds an account and until when; empty where nothing does."""
+    words = [label(pb.AccountHold.DESCRIPTOR, hold) for hold in holder.holds]
+    until = local_time(holder.sanction_until_us) if holder.sanction_until_us else ""
+    return ", ".join(words) + (
+        tr(f", 处分至 {until}", f", sanction until {until}") if until else ""
+    )
 
 
 @app.command("list", help=tr("账户列表。", "List accounts."))

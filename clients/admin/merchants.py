@@ -19,7 +19,8 @@ from clients.admin.console import (
     yuan,
 )
 from clients.admin.payments import amount
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import plain
+from clients.admin.words import label
 
 app: Final = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +52,7 @@ def list_merchants(
             merchant.merchant_id,
             merchant.name,
             codes[merchant.category],
-            enum_word(pb.ServiceStatus.DESCRIPTOR, merchant.status),
+            label(pb.ServiceStatus.DESCRIPTOR, merchant.status),
         ]
         for merchant in found
     ]
@@ -115,7 +116,7 @@ def list_terminals(
             terminal.merchant_id,
             tr("有", "yes") if terminal.keypad else tr("无", "no"),
             yuan(terminal.max_amount_fen) if terminal.max_amount_fen else "",
-            enum_word(pb.ServiceStatus.DESCRIPTOR, terminal.status),
+            label(pb.ServiceStatus.DESCRIPTOR, terminal.status),
             terminal.place,
         ]
         for terminal in found

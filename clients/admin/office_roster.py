@@ -35,7 +35,7 @@ from clients.admin.console import (
     tr,
 )
 from clients.admin.payments import local_time
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import plain
 from clients.admin.words import label
 
 PIECE: Final = 61_440
@@ -130,7 +130,7 @@ def import_roster(
 
 def _lines(rows: Sequence[pb.RowResult]) -> Iterator[list[str]]:
     for row in rows:
-        outcome = enum_word(pb.RowOutcome.DESCRIPTOR, row.outcome)
+        outcome = label(pb.RowOutcome.DESCRIPTOR, row.outcome)
         for fault in (*row.faults, *row.warnings):
             text = tr(fault.text_zh, fault.text_en)
             yield [str(row.line), row.account_no, outcome, fault.field, fault.reason, text]

@@ -31,7 +31,8 @@ from clients.admin.console import (
     tr,
     yuan,
 )
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import plain
+from clients.admin.words import label
 from clients.session import state_directory
 from clients.terminal import Receipt, Result, SqliteStore, Terminal, card, connect, now_us
 from clients.terminal.errors import (
@@ -362,7 +363,7 @@ def print_history(records: Sequence[accounts_pb.AccountTransaction]) -> None:
 
 def _history_cells(record: accounts_pb.AccountTransaction) -> list[str]:
     # What the office did was no decision: it has no outcome.
-    outcome = enum_word(terminal_pb.Outcome.DESCRIPTOR, record.outcome) if record.outcome else ""
+    outcome = label(terminal_pb.Outcome.DESCRIPTOR, record.outcome) if record.outcome else ""
     sign, after = "", ""
     if record.from_wallet:
         sign, after = "-", format_yuan(record.from_balance_fen)

@@ -27,7 +27,8 @@ from clients.admin.console import (
     tr,
 )
 from clients.admin.payments import local_time
-from clients.admin.plain import enum_word, plain
+from clients.admin.plain import plain
+from clients.admin.words import label
 from clients.session import forget_session, keep_session, signed_metadata
 
 app: Final = typer.Typer(
@@ -331,7 +332,7 @@ def sessions(
     rows = [
         [
             session.session,
-            enum_word(pb.StaffChannel.DESCRIPTOR, session.channel),
+            label(pb.StaffChannel.DESCRIPTOR, session.channel),
             *map(local_time, (session.open_time_us, session.use_time_us, session.until_us)),
         ]
         for session in found.sessions

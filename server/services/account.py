@@ -119,7 +119,7 @@ class AccountService(pb_grpc.AccountServiceServicer):
         account, bound_media = await self._office.projector.look(find)
         wallets = await self._office.wallets(account.number)
         return pb.GetAccountResponse(
-            account=account_message(account),
+            account=account_message(account, now_us=self._office.clock.now_us()),
             wallets=wallets_message(wallets, pin_max=await self._pin_max()),
             media=[medium_message(m, account.account_no) for m in bound_media],
         )
@@ -136,6 +136,7 @@ class AccountService(pb_grpc.AccountServiceServicer):
             status=fields.optional_choice("status", request.status, AccountStatus),
         )
         page = self._office.list_page(request)
+        now_us = self._office.clock.now_us()
         found, seq = await self._office.projector.read(
             lambda r: (
                 r.accounts(wanted, after=page.place, limit=page.limit),
@@ -144,7 +145,7 @@ class AccountService(pb_grpc.AccountServiceServicer):
         )
         accounts, token = page.cut(found, lambda a: a.account_no)
         return pb.ListAccountsResponse(
-            accounts=[account_message(a) for a in accounts],
+            accounts=[account_message(a, now_us=now_us) for a in accounts],
             next_page_token=token,
             as_of_seq=seq,
         )

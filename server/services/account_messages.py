@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from campuscard.v1 import account_service_pb2 as pb
 from campuscard.v1.terminal_service_pb2 import Medium, MediumType
+from core.account_holds import OPEN, Hold, holds_at
 from core.rows import MediumFlag
 
 if TYPE_CHECKING:
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from ext.engine import AccountReply
 
 
-def account_message(account: AccountFacts) -> pb.Account:
-    """Write a holder and the account."""
+def account_message(account: AccountFacts, *, now_us: int) -> pb.Account:
+    """Write a holder and the account, with what holds it now."""
+    holds = holds_at(account.status, account.held, now_us)
     return pb.Account(
         account_no=account.account_no,
         number=account.number,
@@ -27,6 +29,8 @@ def account_message(account: AccountFacts) -> pb.Account:
         personal_meal_limit_fen=account.meal_limit,
         must_change_pin=account.must_change,
         open_time_us=account.open_time_us,
+        holds=[pb.AccountHold.Value(f"ACCOUNT_HOLD_{hold.name}") for hold in OPEN if hold in holds],
+        sanction_until_us=account.held.until_us if Hold.SANCTION in holds else 0,
     )
 
 

@@ -103,7 +103,7 @@ class HolderService(pb_grpc.HolderServiceServicer):
         )
         wallets = await self._office.wallets(account.number)
         return pb.GetMyAccountResponse(
-            account=account_message(account),
+            account=account_message(account, now_us=now_us),
             wallets=wallets_message(wallets, pin_max=rules_body.pin_max),
             cards=[card_message(row, moment.today) for row in reversed(cards)],
             media=[

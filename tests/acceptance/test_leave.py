@@ -58,6 +58,16 @@ def refused(call, *arguments):
     return refusal(caught.value)
 
 
+def holds_of(holder):
+    """Names of what holds an account, as GetAccount has them."""
+    account = holder.read().account
+    names = [
+        accounts_pb.AccountHold.Name(hold).removeprefix("ACCOUNT_HOLD_") for hold in account.holds
+    ]
+    until = " until a time" if account.sanction_until_us else ""
+    return [name + until if name == "SANCTION" else name for name in names]
+
+
 def rebuilt(campus):
     """Keep the books again from the journal alone, and make the registry anew."""
     campus.stop()
@@ -101,12 +111,15 @@ def test_a_sanction_may_begin_and_end_while_a_leave_holds(strict, pos):
     assert refused(zhang.suspend)[0] == "SUSPENDED"
     zhang.resume()
     assert pos.pay(zhang, 100).reason == "ACCOUNT_SUSPENDED", "the leave goes on"
-    zhang.suspend()
+    zhang.suspend(strict.now_us() + 3_600_000_000)
+    assert holds_of(zhang) == ["LEAVE", "SANCTION until a time"]
     rebuilt(strict)
     stand(zhang, "ENROLLED")
+    assert holds_of(zhang) == ["SANCTION until a time"]
     assert pos.pay(zhang, 100).reason == "ACCOUNT_SUSPENDED", "the sanction goes on"
     assert refused(zhang.suspend)[0] == "SUSPENDED"
     zhang.resume()
+    assert holds_of(zhang) == []
     assert pos.pay(zhang, 100).reason == "OK"
 
 

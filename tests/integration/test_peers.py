@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,7 @@ class Reference:
     def __init__(self, rows):
         self._model = Model()
         books = self._model.books
+        books.rules = replace(books.rules, fails_until_reset=True)  # as the peers lock
         for one in rows.accounts:
             books.accounts[one.number] = Account(
                 number=one.number, online=one.online, held=one.held, subsidy=one.subsidy,

@@ -285,7 +285,7 @@ def test_what_cannot_wait_is_refused(desk):
         status(99, AccountStatus.NORMAL, due_s=LATER_S, expect=1, expect_status=suspended),
         status(number, 9, due_s=LATER_S, expect=1, expect_status=suspended),
         until_normal(number, expect=Expect.STATUS | Expect.LAST_SEQ),
-        rules(mask=1 << 12),
+        rules(mask=RulesField.LIMIT_DAY | RulesField.DAY_LIMIT),
         rules(mask=RulesField.PIN_MAX, pin_max=0),
         Effect(EffectKind.MEALS, due_s=LATER_S, body=bytes([9]).ljust(56, b"\0")),
         Effect(EffectKind.CATEGORY, due_s=LATER_S, mask=1, body=bytes(56)),

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from core import media, merchants
-from core.cards import CardState, legal_events
+from core.cards import CardEvent, CardState, legal_events, take
 from core.catalogue import BY_NAME
 from core.facts import MediumFacts, MerchantFacts
 from core.refusals import Refusal
 from core.rows import MediumFlag, MediumState, ServiceStatus
-from server.errors_map import NOUNS_ZH, fill, status_of
+from server.errors_map import fill, status_of, texts
+from server.zh_names import NOUNS
 
 ROOT = Path(__file__).resolve().parents[2]
 NOUN = re.compile(r"\b(?:missing|taken)\(\"(\w+)\"")
@@ -46,7 +47,15 @@ def test_every_place_that_refuses_a_transition_names_what_is_legal():
 def test_every_noun_has_its_chinese():
     nouns = {noun for path in sources() for noun in NOUN.findall(path.read_text(encoding="utf-8"))}
     assert len(nouns) > 10
-    assert not nouns - NOUNS_ZH.keys()
+    assert not nouns - NOUNS.keys()
+
+
+def test_chinese_texts_name_states_and_acts_in_chinese():
+    with pytest.raises(Refusal) as caught:
+        take(CardState.ACTIVE, MediumFlag.LOST, CardEvent.PICK_UP)
+    zh, en = texts(caught.value.reason, caught.value.metadata)
+    assert zh == "卡状态 在用+挂失 不能 领卡; 可办: 解挂, 补卡作废, 赔偿作废, 暂停使用"
+    assert "ACTIVE+LOST cannot PICK_UP" in en
 
 
 @pytest.mark.parametrize("state", MediumState)
