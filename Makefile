@@ -68,9 +68,12 @@ format: setup ## Let ruff and buf rewrite what they can
 	@tools/lint.sh --fix
 
 ##@ Measure
-.PHONY: bench
+.PHONY: bench bench-peers
 bench: build ## Run the benchmarks, print the table, write bench/results/latest.json
 	@exec $(BIN)/campuscard bench $(ARGS)
+
+bench-peers: build ## The same by SQLite, PostgreSQL, Redis; fetches them, writes README.md's table and chart
+	@exec $(BIN)/python -m bench.peers $(ARGS)
 
 .PHONY: help
 help:

@@ -158,7 +158,7 @@ def shown(value: float | None) -> str:
     if value is None:
         return ""
     kept = rounded(value)
-    return f"{kept:,}"
+    return f"{kept:,}" if kept is None or abs(kept) < 1_000 else f"{round(kept):,}"
 
 
 def aim(row: Row) -> str:
