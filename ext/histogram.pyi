@@ -1,12 +1,14 @@
 """Durations counted in bounded memory, exact to a thousandth: an HDR histogram."""
 
+from typing import Self
+
 from typing_extensions import disjoint_base
 
 @disjoint_base
 class Histogram:
     """Nothing counted yet. Longer than 2^40 ns (18 minutes) counts as that; 250 KB of memory."""
 
-    def __new__(cls) -> Histogram: ...
+    def __new__(cls) -> Self: ...
     @property
     def total(self) -> int:
         """How many durations were counted."""
