@@ -189,6 +189,10 @@ def measured(terminals: Terminals, raw: RawFile, plan: Plan) -> Row:
             "d_ms": rounded(d_ms),
             "echo_per_s": rounded(echo),
             "cpu_us": rounded(cpu_us),
+            "where_us": {
+                name: rounded(statistics.median(ran.where_us[name] for ran in found.ran))
+                for name in found.ran[0].where_us
+            },
             "half_load": {
                 "per_s": rounded(half_load.rate),
                 "p50_ms": rounded(half_load.took.at(P50) / 1e6),

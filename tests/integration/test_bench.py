@@ -9,7 +9,7 @@ import pytest
 
 from server.front import available
 
-SECONDS = 100
+SECONDS = 110
 COLUMNS = [
     "name", "value", "unit", "raw_limit", "ratio", "p50_ms", "p99_ms", "durable", "accounts",
     "block", "cores",
