@@ -30,9 +30,6 @@ class Postgres:
     """A cluster of its own, reached over a socket in its directory."""
 
     name: ClassVar = "postgres"
-    does_not: ClassVar = (
-        "keep a balance for each merchant, an index of an account's history, a hash chain"
-    )
 
     def __init__(self, directory: Path, rows: Rows) -> None:
         self._programs = debian.postgres()

@@ -49,10 +49,6 @@ class Redis:
     """A server of its own, reached over a socket in its directory."""
 
     name: ClassVar = "redis"
-    does_not: ClassVar = (
-        "keep a balance for each merchant, an index of an account's history, a hash chain; take "
-        "back what a function wrote before an error; hold more than memory"
-    )
 
     def __init__(self, directory: Path, rows: Rows) -> None:
         self._programs = debian.redis()
