@@ -6,7 +6,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
@@ -41,11 +41,19 @@ def main(arguments: Sequence[str]) -> int:
     with scratch(asked.directory) as directory:
         if not is_disk(directory):
             progress(f"{directory} is in memory: no row of this run is durable")
-        rows = list(measure(directory, Scale(quick=asked.quick, tiny=asked.tiny)))
+        found = measure(directory, Scale(quick=asked.quick, tiny=asked.tiny))
+        rows = by_system(found)
     print_rows(rows, as_json=False)
     if not (asked.quick or asked.tiny):
         publish(rows, facts)
     return 0
+
+
+def by_system(rows: Iterable[Row]) -> list[Row]:
+    """Put the rows of a system together, in the order in which the systems first come."""
+    found = list(rows)
+    order = list(dict.fromkeys(map(system_of, found)))
+    return sorted(found, key=lambda row: order.index(system_of(row)))
 
 
 def leave(number: int, _frame: FrameType | None) -> NoReturn:
