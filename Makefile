@@ -48,7 +48,7 @@ clean: ## Remove everything built (keeps .venv)
 	@rm -f ext/reasons.h ext/reasons.pxd
 
 ##@ Check
-.PHONY: test test-fast test-crash test-sanitize lint format
+.PHONY: test test-fast test-crash test-sanitize fuzz lint format
 test: build lint ## Everything a change must pass: build, linters, all tests
 	@tools/test.sh $(ARGS)
 
@@ -61,6 +61,9 @@ test-crash: build ## Kills, power cuts and damage at every boundary instead of s
 test-sanitize: setup ## The tests on a build of their own with address and undefined behaviour sanitizers
 	@tools/sanitize.sh -m "not serial and not slow" $(ARGS)
 
+fuzz: build ## Fuzz the decoder and the front end for SECONDS=600 each; keep what covers more
+	@for subject in decoder front; do tools/fuzz.sh $$subject $(or $(SECONDS),600) keep; done
+
 lint: build ## ruff, mypy, cython-lint and buf, without changing a file
 	@tools/lint.sh
 
@@ -68,9 +71,12 @@ format: setup ## Let ruff and buf rewrite what they can
 	@tools/lint.sh --fix
 
 ##@ Measure
-.PHONY: bench
+.PHONY: bench bench-peers
 bench: build ## Run the benchmarks, print the table, write bench/results/latest.json
 	@exec $(BIN)/campuscard bench $(ARGS)
+
+bench-peers: build ## The same by SQLite, PostgreSQL, Redis; fetches them, writes README.md's table and chart
+	@exec $(BIN)/python -m bench.peers $(ARGS)
 
 .PHONY: help
 help:

@@ -19,13 +19,14 @@ KINDS: Final = {
     "replay": "redoing a journal with every check, as a start without state/ does",
     "start": "start, memory and checkpoint with a million accounts",
     "registry": "the office: lookups among 200,000 holders, imports while tills pay, photos",
-    "peers": "the same work by SQLite and PostgreSQL",
+    "beside": "payments beside a caller without pause, an import and a report",
+    "peers": "the same authorization by SQLite, PostgreSQL and Redis",
     "micro": "the small parts: codec, digests, password (pytest-benchmark)",
 }
 EPILOG: Final = """\
 examples:
   campuscard bench                         everything; writes bench/results/latest.json
-  campuscard bench engine --quick          one kind, at most 40 seconds
+  campuscard bench engine --quick          one kind, less precisely
   campuscard bench engine rpc --json       rows on stdout, progress on stderr
   campuscard bench --directory /mnt/ssd    measure that disk
 
@@ -45,7 +46,11 @@ def main(arguments: Sequence[str]) -> int:
         + "\n" + EPILOG,
     )  # fmt: skip
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="engine, rpc, ...; none: all")
-    parser.add_argument("--quick", action="store_true", help="less precise, 40 s a kind at most")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="less precise, at most 5 s a row of a front end, 40 s any other kind",
+    )
     parser.add_argument("--json", action="store_true", help="rows as JSON on standard output")
     parser.add_argument(
         "--directory", type=Path, help="where to write, on the disk to measure; default var/"

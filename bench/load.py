@@ -62,6 +62,7 @@ class Ran:
     took: Histogram
     block: float  # authorizations of one commit
     cpu_us: float  # of the server's process for a call
+    where_us: dict[str, float]  # parts of one authorization, by what the server counts
 
 
 class Terminals:
@@ -137,7 +138,8 @@ class Terminals:
             raise RuntimeError(f"{approved} of {done} approved, {failed} calls failed")
         blocks = after["campuscard_blocks_total"] - before["campuscard_blocks_total"]
         block = done / max(1.0, blocks)
-        return Ran(answered * NS / ns, done * NS / ns, took, block, cpu / answered / 1e3)
+        where = where_us(before, after, done)
+        return Ran(answered * NS / ns, done * NS / ns, took, block, cpu / answered / 1e3, where)
 
     def echo(self, calls: int) -> float:
         """Return authorizations a second that the front end refuses by itself, in this shape."""
@@ -203,6 +205,27 @@ class Terminals:
             return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, pem, pem))
 
         return dial
+
+
+def where_us(before: dict[str, float], after: dict[str, float], done: int) -> dict[str, float]:
+    """Return microseconds of one authorization by part, see docs/concepts/front.md.
+
+    ``engine`` is waiting, from the queue to the answer; ``commit`` is of a whole block, all of which
+    waits for it; the others are work. The front end's are 0 for calls that grpcio took.
+    """
+
+    def grown(name: str) -> float:
+        return after[f"campuscard_{name}_total"] - before[f"campuscard_{name}_total"]
+
+    each, blocks = 1e6 / done, max(1.0, grown("blocks"))
+    return {
+        "parse": grown("front_read_seconds") * each,
+        "engine": grown("front_engine_seconds") * each,
+        "decide": grown("decide_seconds") * each,
+        "hash": after["campuscard_seal_record_seconds"] * 1e6,
+        "commit": grown("commit_seconds") * 1e6 / blocks,
+        "reply": (grown("front_answer_seconds") + grown("front_send_seconds")) * each,
+    }
 
 
 def padded(number: int) -> bytes:

@@ -22,13 +22,14 @@ from bench.serving import Setting, serving
 from bench.workload import Scale, draws, terminal_name
 from ext.front import load
 from ext.histogram import Histogram
+from server.config import JournalSettings
 
 ACCOUNTS: Final = 50_000
 ALONE_MS: Final = 0.5  # of one terminal alone, over the disk's double sync
 TLS_SHARE: Final = 0.7
 _RAW_SLICE_S: Final = 0.12
 P50, P99, P999 = 500_000, 990_000, 999_000
-COMMIT: Final = "full"
+COMMITS: Final = ("full", "pipelined")
 PLAIN: Final = "rpc native unary 256x1"
 
 SHAPES: Final = (
@@ -83,27 +84,46 @@ class Bench:
         self._certificates = issue(directory / "certificates", names)
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows without TLS, then the one with it."""
-        plain = {}
-        for row in self._served(Setting(), [one for one in SHAPES if not one.mutual_tls]):
-            plain[row.name] = row
-            yield row
-        secured = Setting(front=self._certificates.front_toml())
-        for row in self._served(secured, [one for one in SHAPES if one.mutual_tls]):
-            yield replace(row, target=TLS_SHARE * plain[PLAIN].value)
+        """Yield for each way to commit the rows without TLS, then the one with it."""
+        for commit in COMMITS:
+            journal = f'[journal]\ncommit = "{commit}"\n'
+            plain = {}
+            open_to_all = Setting(sections=journal)
+            for row in self._served(open_to_all, commit, mutual_tls=False):
+                plain[row.name] = row
+                yield row
+            known_only = Setting(sections=journal, front=self._certificates.front_toml())
+            for row in self._served(known_only, commit, mutual_tls=True):
+                yield replace(row, target=TLS_SHARE * plain[named(PLAIN, commit)].value)
 
-    def _served(self, setting: Setting, shapes: list[Shape]) -> Iterator[Row]:
+    def _served(self, setting: Setting, commit: str, *, mutual_tls: bool) -> Iterator[Row]:
         place = Path(tempfile.mkdtemp(dir=self._directory))
         with serving(
             place, self._accounts, segment_bytes=self._file_bytes, setting=setting
         ) as served:
-            for shape in shapes:
-                progress(shape.name)
+            for shape in SHAPES:
+                if shape.mutual_tls != mutual_tls:
+                    continue
+                name = named(shape.name, commit)
+                progress(name)
                 with Terminals(
                     served, shape, self._draws, certificates=self._certificates
                 ) as terminals:
                     row = measured(terminals, self._raw, self._plan)
-                yield replace(row, accounts=self._accounts, durable=is_disk(self._directory))
+                yield replace(
+                    row,
+                    name=name,
+                    accounts=self._accounts,
+                    durable=is_disk(self._directory),
+                    detail={**row.detail, "commit": commit},
+                )
+
+
+def named(name: str, commit: str) -> str:
+    """Return a row's name: as it is by default, else with the way to commit in it."""
+    if commit == JournalSettings().commit:
+        return name
+    return name.replace("rpc native", f"rpc native {commit}")
 
 
 @dataclass(slots=True)
@@ -166,10 +186,13 @@ def measured(terminals: Terminals, raw: RawFile, plan: Plan) -> Row:
             "in_flight": shape.in_flight,
             "items_per_call": shape.items,
             "slices": plan.slices,
-            "commit": COMMIT,
             "d_ms": rounded(d_ms),
             "echo_per_s": rounded(echo),
             "cpu_us": rounded(cpu_us),
+            "where_us": {
+                name: rounded(statistics.median(ran.where_us[name] for ran in found.ran))
+                for name in found.ran[0].where_us
+            },
             "half_load": {
                 "per_s": rounded(half_load.rate),
                 "p50_ms": rounded(half_load.took.at(P50) / 1e6),

@@ -129,6 +129,20 @@ def print_rows(rows: Sequence[Row], *, as_json: bool) -> None:
     beside = [row for row in rows if "half_load" in row.detail]
     if beside:
         console.print(limits_table(beside))
+    told = [row for row in rows if "where_us" in row.detail]
+    if told:
+        console.print(parts_table(told))
+
+
+def parts_table(rows: Sequence[Row]) -> Table:
+    """Say where the time of one authorization goes, in microseconds."""
+    parts = list(rows[0].detail["where_us"])
+    table = Table("µs of one authorization", header_style="bold")
+    for part in parts:
+        table.add_column(part, justify="right")
+    for row in rows:
+        table.add_row(Text(row.name), *(shown(row.detail["where_us"][part]) for part in parts))
+    return table
 
 
 def limits_table(rows: Sequence[Row]) -> Table:
@@ -158,7 +172,7 @@ def shown(value: float | None) -> str:
     if value is None:
         return ""
     kept = rounded(value)
-    return f"{kept:,}"
+    return f"{kept:,}" if kept is None or abs(kept) < 1_000 else f"{round(kept):,}"
 
 
 def aim(row: Row) -> str:

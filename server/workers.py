@@ -113,7 +113,8 @@ class Workers:
 def _begin() -> None:
     """Make a fresh process a worker."""
     os.nice(NICE)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    if "ASAN_OPTIONS" not in os.environ:  # a sanitizer's map of the memory is larger than any bound
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -52,8 +52,9 @@ from tests.terminals import Pos
 ROOT = Path(__file__).resolve().parents[1]
 CHINA = dt.timezone(dt.timedelta(hours=8))
 START = "2024-03-13 08:00"
-START_S = 20
-STOP_S = 20
+SLOW = 6 if os.environ.get("CC_SANITIZED") == "1" else 1
+START_S = 20 * SLOW
+STOP_S = 20 * SLOW
 RECEIVE_MAX = 8 << 20
 STUBS = {
     "AccountService": account_service_pb2_grpc.AccountServiceStub,

@@ -17,6 +17,7 @@ from ext.histogram import Histogram
 
 _SQL: Final = Path(__file__).with_name("pay.sql")
 _RUN_S: Final = 120
+_PROBE: Final = 20
 _ONE: Final = """\
 \\set seq :seq + 1
 \\set who random(1, {accounts})
@@ -30,9 +31,6 @@ class Postgres:
     """A cluster of its own, reached over a socket in its directory."""
 
     name: ClassVar = "postgres"
-    does_not: ClassVar = (
-        "keep a balance for each merchant, an index of an account's history, a hash chain"
-    )
 
     def __init__(self, directory: Path, rows: Rows) -> None:
         self._programs = debian.postgres()
@@ -42,6 +40,7 @@ class Postgres:
         self._data.chmod(0o700)
         self._accounts = len(rows.accounts)
         self._batch = 1
+        self._per_s: dict[int, float] = {}
         self.version = self._run("postgres", "--version").strip()
         self._run("initdb", "-D", str(self._data), "-U", "bench", "--auth=trust", "-E", "UTF8")
         self._daemon = Daemon(
@@ -142,13 +141,18 @@ class Postgres:
 
     def closed(self, clients: int, seconds: float) -> Run:
         """Let pgbench call as fast as it is answered."""
-        return self._pgbench(clients, "-T", str(max(1, round(seconds))))
+        if clients not in self._per_s:
+            self._per_s[clients] = self._pgbench(clients, _PROBE).per_s
+        ran = self._pgbench(clients, self._per_s[clients] * seconds / clients)
+        self._per_s[clients] = ran.per_s
+        return ran
 
     def open(self, clients: int, per_s: float, seconds: float) -> Run:
         """Let pgbench call at Poisson times; its latencies count from these."""
-        return self._pgbench(clients, "-T", str(max(1, round(seconds))), f"--rate={per_s:.1f}")
+        return self._pgbench(clients, per_s * seconds / clients, f"--rate={per_s:.1f}")
 
-    def _pgbench(self, clients: int, *options: str) -> Run:
+    def _pgbench(self, clients: int, calls: float, *options: str) -> Run:
+        """Make so many calls for each client: connecting would count into a duration."""
         script, log = self._data / "script.sql", self._data / "calls"
         script.write_text(_ONE.format(accounts=self._accounts, seqs=SEQ_MAX), encoding="utf-8")
         script.chmod(0o644)
@@ -159,7 +163,7 @@ class Postgres:
         said = self._run(
             "pgbench", "-h", str(self._data), "-U", "bench", "-n", "-M", "prepared",
             "-c", str(clients), "-j", "1", "-D", "seq=0", "-D", f"first={first}",
-            "-l", f"--log-prefix={log}", *options, "-f", str(script), "postgres",
+            "-l", f"--log-prefix={log}", "-t", str(max(1, round(calls))), *options, "-f", str(script), "postgres",
         )  # fmt: skip
         took = Histogram()
         for path in self._data.glob("calls.*"):

@@ -29,7 +29,6 @@ class Measured(Peer, Protocol):
     """A peer that can be put under load; ``clients`` is how many wait for an answer at once."""
 
     name: ClassVar[str]
-    does_not: ClassVar[str]
 
     def __init__(self, directory: Path, rows: Rows) -> None: ...
 

@@ -78,9 +78,6 @@ class Sqlite:
     """One database of one run."""
 
     name: ClassVar = "sqlite"
-    does_not: ClassVar = (
-        "no network, no second process: a crash of the caller is a crash of the writer"
-    )
 
     def __init__(self, directory: Path, rows: Rows) -> None:
         self._db = sqlite3.connect(directory / "peer.db", isolation_level=None)

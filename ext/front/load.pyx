@@ -64,12 +64,14 @@ cdef bint flush(cc_client *client) noexcept nogil:
         if client.rest_sent < client.rest_length:
             n = client_send(client)
             if n == CC_NET_AGAIN:
+                client.blocked = True
                 poll_change(client.load.poll, client.fd, EPOLLIN | EPOLLOUT, client)
                 return True
             if n < 0:
                 return False
             client.rest_sent += <size_t>n
-            if client.rest_sent == client.rest_length:
+            if client.blocked:
+                client.blocked = False
                 poll_change(client.load.poll, client.fd, EPOLLIN, client)
             continue
         filled = 0

@@ -52,6 +52,7 @@ ctypedef struct cc_client:   # one connection
     cc_caller *caller
     cc_keys own              # where each connection is a terminal of its own
     bint dirty               # has something to send
+    bint blocked             # waits for the socket to take more
 
 ctypedef struct cc_load:
     int kind

@@ -2,7 +2,9 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from ext.atomics cimport bell_ring, cpu_pause, load32, load_pointer, monotonic_ns, store32, swap32
+from ext.atomics cimport (
+    bell_ring, cpu_pause, load32, load_pointer, monotonic_ns, prefetch, store32, swap32,
+)
 from ext.feed cimport cc_ticket, feed_list, feed_reset
 from ext.front.handover cimport handed_collect, handed_settle
 from ext.front.net cimport (
@@ -25,6 +27,9 @@ from posix.unistd cimport close
 
 cdef enum:
     EVENTS = 256
+    LINE = 64
+    SESSION_LINES = 46       # of nghttp2's
+    MANY = 64                # connections whose sessions are more than the cache keeps
     ACCEPTS = 64             # of one turn
     A_MS = 1000000
     WARNING_MS = 1000        # until a peer that does not answer has heard that it must leave
@@ -48,10 +53,26 @@ cdef void accept_some(cc_io *io) noexcept nogil:
             conn_open(io, fd)
 
 
+cdef inline void look_ahead(const cc_io *io, const cc_conn *conn) noexcept nogil:
+    """Ask the memory for a session: of hundreds, each has left the cache by its turn."""
+    cdef int i
+    if io.connected >= MANY:
+        for i in range(SESSION_LINES):
+            prefetch(<const char *>conn.session + LINE * i)
+
+
+cdef inline bint is_connection(const cc_io *io, const epoll_event *event) noexcept nogil:
+    return event.data.ptr != &io.front.listening and event.data.ptr != &io.feed
+
+
 cdef void socket_events(cc_io *io, epoll_event *event, int n) noexcept nogil:
     cdef cc_conn *conn
     cdef int i
     for i in range(n):
+        if i + 2 < n:
+            prefetch(event[i + 2].data.ptr)
+        if i + 1 < n and is_connection(io, &event[i + 1]):
+            look_ahead(io, <const cc_conn *>event[i + 1].data.ptr)
         if event[i].data.ptr == &io.front.listening:
             accept_some(io)
             continue
@@ -74,9 +95,14 @@ cdef void answers(cc_io *io) noexcept nogil:
     cdef cc_ticket *next
     cdef cc_call *call
     if load_pointer(&io.feed.released) != NULL:
-        ticket = feed_list(&io.feed)
+        ticket = next = feed_list(&io.feed)
+        while next != NULL:
+            prefetch((<cc_slot *>next).call)
+            next = next.next
         while ticket != NULL:
             next = ticket.next
+            if next != NULL and (<cc_slot *>next).call.conn != NULL:
+                look_ahead(io, (<cc_slot *>next).call.conn)
             call = (<cc_slot *>ticket).call
             io.decided += 1
             io.engine_ns += io.now_ns - (<cc_slot *>ticket).asked_ns
@@ -105,6 +131,8 @@ cdef void flush(cc_io *io) noexcept nogil:
     while io.dirty != NULL:
         conn = io.dirty
         io.dirty = conn.next_dirty
+        if io.dirty != NULL:
+            look_ahead(io, io.dirty)
         # Sending may find more to send.
         conn.dirty = False
         if not conn_flush(conn):

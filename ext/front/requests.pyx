@@ -427,9 +427,10 @@ cdef void stream_take(cc_call *call) noexcept nogil:
     if call.conn == NULL or call.drained or call.handed or call.state != CALL_ASKING:
         return
     while may_ask(call):
-        at, left = call.request.at + taken, call.request.length - taken
+        left = call.request.length - taken
         if left < FRAME:
             break
+        at = call.request.at + taken
         if not frame_allowed(call, at):
             return
         size = FRAME + frame_length(at)

@@ -5,19 +5,23 @@ import signal
 import struct
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import grpc
 import pytest
+from hpack import Decoder
 
 from campuscard.v1 import terminal_service_pb2 as pb
 from campuscard.v1 import terminal_service_pb2_grpc
 from tests.campus import CALL_S, Campus, refusal
 from tests.conformance.frames import (
+    ACK,
     DATA,
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    PING,
     PREFACE,
     SETTINGS,
     WINDOW,
@@ -29,6 +33,7 @@ from tests.conformance.frames import (
 from tests.conformance.test_taps import SERVICE
 from tests.terminals import Pos
 
+DEADLINE_EXCEEDED = b"4"
 QUEUE, BLOCK_MAX, BLOCKS = 64, 64, 4
 CALLS = 800
 VICTIMS, STREAMS = 300, 16
@@ -97,6 +102,43 @@ def test_a_full_queue_refuses_with_a_time_to_come_back(slow):
     assert campus.metrics()['campuscard_front_refused_total{reason="QUEUE_FULL"}'] == CALLS - len(
         decided
     )
+
+
+def test_what_waits_longer_than_its_deadline_is_not_decided(slow):
+    """It is told so by the server, and nothing was charged."""
+    campus, held = slow
+    holder = campus.open_account(top_up_fen=1_000)
+    pos = campus.terminal("POS-1")
+    with grpc.insecure_channel(campus.front_address) as channel:
+        stub = terminal_service_pb2_grpc.TerminalServiceStub(channel)
+        held.touch()
+        first = stub.Authorize.future(pos.purchase(holder, 1), timeout=60)
+        await_file(held.with_suffix(".stuck"))
+        with Peer(campus.front_address) as peer:
+            late = pos.purchase(holder, 10, seq=900)
+            headers = header_block(extra=[("grpc-timeout", "50m")])
+            peer.send(frame(HEADERS, END_HEADERS, 1, headers))
+            peer.send(frame(DATA, END_STREAM, 1, message(late.SerializeToString())))
+            peer.send(frame(PING, payload=b"received"))
+            frames = peer.frames()
+            next(flags for kind, flags, *_ in frames if kind == PING and flags & ACK)
+            time.sleep(0.1)
+            held.unlink()
+            blocks = (payload for kind, _, on, payload in frames if (kind, on) == (HEADERS, 1))
+            told = dict(Decoder().decode(next(blocks), raw=True))
+        assert told[b"grpc-status"] == DEADLINE_EXCEEDED
+        assert first.result().decision.reason == "OK"
+    assert holder.online_fen == 999
+    with pytest.raises(grpc.RpcError) as caught:
+        pos.transaction(900)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def await_file(path):
+    ends = time.monotonic() + CALL_S
+    while not path.exists():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
 
 
 def answer_of(call):
@@ -188,8 +230,9 @@ def test_one_that_sends_without_pause_does_not_starve_the_others(crowd):
         sending.join(1)  # as much as the kernel keeps
         for peer in peers:
             body = message(victim.purchase(other, 1).SerializeToString())
-            peer.send(frame(HEADERS, END_HEADERS, 1, header_block()))
-            peer.send(frame(DATA, END_STREAM, 1, body))
+            # In one piece: it is there before the server goes on.
+            ask = frame(HEADERS, END_HEADERS, 1, header_block())
+            peer.send(ask + frame(DATA, END_STREAM, 1, body))
     finally:
         os.kill(crowd.process.pid, signal.SIGCONT)
     theirs = greedy.seqs()

@@ -12,7 +12,7 @@ from bench.workload import TERMINALS, make_campus, open_campus
 from server.front import available
 from server.offline import verify
 
-SECONDS = 100
+SECONDS = 110
 COLUMNS = [
     "name", "value", "unit", "raw_limit", "ratio", "p50_ms", "p99_ms", "durable", "accounts",
     "block", "cores",
@@ -42,19 +42,21 @@ def rows_of(kind, folder):
     return {row["name"]: row for row in rows}
 
 
-NATIVE = (
-    {
-        "rpc native unary 1x1",
-        "rpc native unary 4x8",
-        "rpc native unary 256x1",
-        "rpc native unary 8x32",
-        "rpc native stream 4x256",
-        "rpc native batch 1000",
-        "rpc native mtls unary 256x1",
-    }
-    if available()
-    else set()
+SHAPES = (
+    "unary 1x1",
+    "unary 4x8",
+    "unary 256x1",
+    "unary 8x32",
+    "stream 4x256",
+    "batch 1000",
+    "mtls unary 256x1",
 )
+NATIVE = {
+    f"rpc native {commit}{shape}"
+    for commit in ("", "pipelined ")
+    for shape in SHAPES
+    if available()
+}
 
 
 def test_engine_rows_have_the_raw_disk_beside_them(tmp_path):
@@ -97,6 +99,15 @@ def test_a_real_server_is_measured(tmp_path, kind, names):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not available(), reason="the native front end was not built")
+def test_payments_are_measured_beside_what_is_in_their_way(tmp_path):
+    rows = rows_of("beside", tmp_path)
+    assert set(rows) == {"rpc native fairness 20x1", "rpc native beside import 60"}
+    assert rows["rpc native fairness 20x1"]["detail"]["greedy_per_s"] > 0
+    assert rows["rpc native beside import 60"]["detail"]["reports"] >= 1
+
+
+@pytest.mark.slow
 def test_the_office_is_measured(tmp_path):
     rows = rows_of("registry", tmp_path)
     assert {"import 60", "import again 60", "photos 4"} <= set(rows)
@@ -129,7 +140,7 @@ def rows_of_memory(memory):
 def test_help_teaches():
     done = bench("--help")
     assert done.returncode == 0
-    for kind in ("engine", "rpc", "replay", "start", "registry", "peers", "micro"):
+    for kind in ("engine", "rpc", "replay", "start", "registry", "beside", "peers", "micro"):
         assert f"\n  {kind} " in done.stdout
     assert "examples:" in done.stdout
 

@@ -1,8 +1,13 @@
 """The peers of the benchmark decide as the reference model does, so what is measured is the same work."""
 
+import contextlib
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +23,7 @@ from tests.model.state import Account, Medium, Merchant, Terminal
 from tests.model.state import Tap as ModelTap
 
 TAPS = 2_500
+WAIT_S = 60
 FEWER_TAPS = 400  # each is a process for PostgreSQL
 REASONS = {
     "OK", "TERMINAL_NOT_SIGNED_IN", "DUPLICATE_MISMATCH", "TERMINAL_SUSPENDED", "MERCHANT_INVALID",
@@ -133,3 +139,35 @@ def test_a_measured_campus_approves_everything(tmp_path):
     peer.close()
     assert closed.per_s > 0
     assert 0 < opened.p50_ms <= opened.p99_ms <= opened.p999_ms
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_stays_when_it_is_interrupted(tmp_path, number):
+    if not (installed(postgres) or installed(redis)):
+        pytest.skip("neither PostgreSQL nor Redis is installed; `make bench-peers` fetches them")
+    command = [sys.executable, "-m", "bench.peers", "--tiny", "--directory", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as bench:
+        ends = time.monotonic() + WAIT_S
+        while not (processes_in(tmp_path) - {bench.pid}):
+            assert bench.poll() is None
+            assert time.monotonic() < ends, "no peer was started"
+            time.sleep(0.05)
+        bench.send_signal(number)
+        bench.wait(WAIT_S)
+    ends = time.monotonic() + WAIT_S
+    while processes_in(tmp_path):
+        assert time.monotonic() < ends, "a peer has outlived the benchmark"
+        time.sleep(0.05)
+    if number != signal.SIGKILL:
+        assert list(tmp_path.iterdir()) == [], "what a benchmark writes it removes"
+
+
+def processes_in(directory):
+    """Numbers of processes whose command line names the directory."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(directory).encode() in path.read_bytes():
+                found.add(int(path.parent.name))
+    return found
