@@ -123,7 +123,7 @@ class Terminals:
             gaps_ns: see ``ext.front.load``; None: closed loop.
 
         Raises:
-            RuntimeError: an authorization was not approved.
+            RuntimeError: an authorization was not approved, or none was made.
         """
         items = self.shape.items
         if not self._own:
@@ -134,7 +134,7 @@ class Terminals:
         after = self._served.metrics()
         done = answered * items
         self._drawn += done
-        if failed or approved != done:
+        if failed or approved != done or not done:
             raise RuntimeError(f"{approved} of {done} approved, {failed} calls failed")
         blocks = after["campuscard_blocks_total"] - before["campuscard_blocks_total"]
         block = done / max(1.0, blocks)

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from campuscard.v1 import ops_service_pb2 as pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
+from campuscard.v1 import terminal_service_pb2_grpc
 from core.blocks import Block
 from tests.campus import CALL_S, refusal
 
@@ -213,6 +214,10 @@ def test_queue_and_map_move_under_load(campus):
 def test_every_metric_of_ours_is_described(campus):
     page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md"
     described = set(re.findall(r"`((?:campuscard|grpc_server)_\w+)", page.read_text("utf-8")))
+    with grpc.insecure_channel(campus.front_address) as channel:  # its counts have labels
+        terminals = terminal_service_pb2_grpc.TerminalServiceStub(channel)
+        with pytest.raises(grpc.RpcError):
+            terminals.Authorize(terminal_pb.AuthorizeRequest(), timeout=CALL_S)
     found = {
         re.sub(r"_(?:bucket|count|sum|created)$", "", name.partition("{")[0])
         for name in campus.metrics()
