@@ -234,7 +234,8 @@ def _run_server(settings: Settings, reset_admin: str) -> None:
             str(error),
             code=Exit.LOCAL,
             step=tr(
-                "换一个端口: --address 127.0.0.1:PORT", "Another port: --address 127.0.0.1:PORT"
+                "换一个端口: --address 或 --front 127.0.0.1:PORT",
+                "Another port: --address or --front 127.0.0.1:PORT",
             ),
         ) from error
 
