@@ -12,6 +12,7 @@ import contextlib
 import random
 import shutil
 import tempfile
+import time
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ DRAWS: Final = 1 << 18
 SEGMENT_BYTES: Final = 256 << 20
 TINY_BYTES: Final = 8 << 20
 SPARE_ROWS: Final = 64
+REMOVE_S: Final = 5
 Choice = TypeVar("Choice")
 
 
@@ -82,7 +84,10 @@ def scratch(directory: Path | None) -> Iterator[Path]:
     try:
         yield made
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        ends = time.monotonic() + REMOVE_S
+        while made.exists() and time.monotonic() < ends:  # what was interrupted may write its last
+            shutil.rmtree(made, ignore_errors=True)
+            time.sleep(0.05)
 
 
 def options(accounts: int) -> Options:

@@ -55,7 +55,8 @@ def test_a_batch_is_handed_over_as_its_dry_run_said(campus, desk):
     ]
     assert [item.index for item in dry.results] == list(range(5))
     lost = dry.results[1]
-    assert "PRODUCED+LOST" in lost.text_zh
+    assert "已制卡+挂失" in lost.text_zh
+    assert "PRODUCED+LOST" in lost.text_en
     assert "HAND_OVER" in lost.text_en
     done = desk("HandOver", batch=batch)
     assert (done.handed_over, done.remaining) == (4, 0)
