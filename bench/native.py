@@ -106,6 +106,7 @@ class Bench:
                     continue
                 name = named(shape.name, commit)
                 progress(name)
+                served.catch_up()
                 with Terminals(
                     served, shape, self._draws, certificates=self._certificates
                 ) as terminals:

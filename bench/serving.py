@@ -18,6 +18,7 @@ from clients.admin.demo import free_or_any
 from server.front import available
 
 CALL_S: Final = 20
+CATCH_UP_S: Final = 120
 _HOST: Final = "127.0.0.1"
 
 
@@ -78,6 +79,21 @@ class Served:
             lines = answer.read().decode().splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in pairs}
+
+    def catch_up(self) -> None:
+        """Wait until the registry has what was decided, so that no row pays for the one before.
+
+        Raises:
+            TimeoutError: it does not catch up.
+        """
+        ends = time.monotonic() + CATCH_UP_S
+        while True:
+            said = self.metrics()
+            if said["campuscard_registry_seq"] >= said["campuscard_acknowledged_seq"]:
+                return
+            if time.monotonic() > ends:
+                raise TimeoutError(f"the registry is behind after {CATCH_UP_S} s")
+            time.sleep(0.1)
 
     def cpu_ns(self) -> int:
         """Return the processor time its threads have used, user's and system's."""
