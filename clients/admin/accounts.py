@@ -120,7 +120,7 @@ def show(
             tr("班级/部门", "Class"): holder.class_name,
             tr("类别", "Kind"): label(pb.HolderKind.DESCRIPTOR, holder.kind),
             tr("状态", "Status"): label(pb.AccountStatus.DESCRIPTOR, holder.status),
-            tr("原因", "Held by"): _holds_text(holder),
+            **({tr("原因", "Held by"): _holds_text(holder)} if holder.holds else {}),
             tr("初始密码未改", "Initial password"): tr("是", "yes")
             if holder.must_change_pin
             else "",
