@@ -33,17 +33,19 @@ log=build/setup.log
 : >"$log"
 say() { printf '%s\n' "$@"; }    # each argument a line
 
-# step TEXT COMMAND...: one line on the screen, everything else in the log unless it fails, and then
-# $hint too.
-hint=
-step() {
+# tried TEXT COMMAND...: the text and, unless it fails, how long it took; everything else in the log.
+tried() {
     local text="$1" started=$SECONDS
     shift
     printf '  %s ... ' "$text"
-    if "$@" >>"$log" 2>&1; then
-        printf 'done (%d s)\n' $((SECONDS - started))
-        return 0
-    fi
+    "$@" >>"$log" 2>&1 || return 1
+    printf 'done (%d s)\n' $((SECONDS - started))
+}
+
+# step TEXT COMMAND...: what must not fail; shows the log's end if it does, and then $hint too.
+hint=
+step() {
+    if tried "$@"; then return 0; fi
     printf 'FAILED\n\n'
     tail -n 30 "$log"
     say "" "The whole log: $log"
@@ -51,16 +53,9 @@ step() {
     exit 1
 }
 
-# attempt TEXT COMMAND...: the same for what tests can do without; they say what they lack.
+# attempt TEXT COMMAND...: what tests can do without; they say what they lack.
 attempt() {
-    local text="$1" started=$SECONDS
-    shift
-    printf '  %s ... ' "$text"
-    if "$@" >>"$log" 2>&1; then
-        printf 'done (%d s)\n' $((SECONDS - started))
-    else
-        printf 'left out (see %s)\n' "$log"
-    fi
+    tried "$@" || printf 'left out (see %s)\n' "$log"
 }
 
 version_ok() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
