@@ -46,9 +46,9 @@ def script(
     return enter
 
 
-def _struck(run: Run, fault: Fault, times: int = 1) -> None:
+def _struck(run: Run, fault: Fault) -> None:
     what = tr("故障已发生", "calls that met the fault")
-    run.check(what, times, fault.struck, vital=True)
+    run.check(what, 1, fault.struck, vital=True)
 
 
 # -- a quiet day ----------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def _pin_lost(run: Run) -> None:
 
 @script("answer lost", "应答丢失", "The answer is lost")
 def _answer_lost(run: Run) -> None:
-    _lose(run, Harm.ANSWER_LOST, 310, times=1)
+    _lose(run, Harm.ANSWER_LOST, 310)
 
 
 @script("answers lost", "应答连续丢失三次", "The answer is lost three times")
@@ -164,14 +164,14 @@ def _answers_lost(run: Run) -> None:
 
 @script("request lost", "请求丢失", "The request is lost")
 def _request_lost(run: Run) -> None:
-    _lose(run, Harm.REQUEST_LOST, 330, times=1)
+    _lose(run, Harm.REQUEST_LOST, 330)
 
 
-def _lose(run: Run, harm: Harm, fen: int, *, times: int) -> None:
+def _lose(run: Run, harm: Harm, fen: int) -> None:
     before = run.before(MAIN)
-    with run.proxy.harm(harm, SALES, times=times) as fault:
+    with run.proxy.harm(harm, SALES) as fault:
         shown = run.tap("MAIN", fen)
-        _struck(run, fault, times)
+        _struck(run, fault)
     run.shows(shown, *ENDS)
     run.agrees(shown, MAIN, before, fen)
     run.one_key(*SALES)
