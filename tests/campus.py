@@ -27,6 +27,7 @@ import urllib.request
 from pathlib import Path
 
 import grpc
+import pytest
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import (
@@ -499,3 +500,10 @@ def refusal(error):
         found[name] = message
     info = found.get("ErrorInfo")
     return (info.reason, dict(info.metadata), found) if info else ("", {}, found)
+
+
+def reason_of(call, *arguments, **options):
+    """Return why a call was refused, which it must be."""
+    with pytest.raises(grpc.RpcError) as refused:
+        call(*arguments, **options)
+    return refusal(refused.value)[0]

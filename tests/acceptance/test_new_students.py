@@ -6,13 +6,12 @@ Issuing and upgrading cards is told with the cards.
 import hashlib
 import io
 
-import grpc
 import pytest
 from PIL import Image
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import roster_pb2 as pb
-from tests.campus import Campus, refusal
+from tests.campus import Campus, reason_of
 from tests.rosters import as_xlsx, holder, id_number, import_roster, jpeg, row, upload_photo
 
 LI = "200571020399"
@@ -41,12 +40,6 @@ def class_of_45():
     lines.append(row(LI, "李四", group=CLASS))
     lines.append(row("200571020400", "王五", group=CLASS))
     return lines
-
-
-def reason_of(call, *arguments, **options):
-    with pytest.raises(grpc.RpcError) as refused:
-        call(*arguments, **options)
-    return refusal(refused.value)[0]
 
 
 @pytest.mark.clause("三.1(1)", "三.1(2)")

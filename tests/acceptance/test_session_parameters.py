@@ -7,7 +7,7 @@ import pytest
 
 from campuscard.v1 import staff_service_pb2 as staff_pb
 from tests.access import Gates
-from tests.campus import CALL_S, Campus, refusal
+from tests.campus import CALL_S, Campus, reason_of, refusal
 from tests.self_service import SelfService
 from tests.staff import Member
 
@@ -20,12 +20,6 @@ NUMBERS = itertools.count(200571070001)
 def campus(tmp_path_factory):
     with Campus(tmp_path_factory.mktemp("numbers")) as running:
         yield running
-
-
-def reason_of(call, *arguments, **options):
-    with pytest.raises(grpc.RpcError) as refused:
-        call(*arguments, **options)
-    return refusal(refused.value)[0]
 
 
 def whoami(member):

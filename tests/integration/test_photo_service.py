@@ -4,13 +4,11 @@ import io
 import shutil
 import zipfile
 
-import grpc
-import pytest
 from PIL import Image
 
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import roster_pb2 as pb
-from tests.campus import refusal
+from tests.campus import reason_of
 from tests.rosters import (
     PIECE,
     archive,
@@ -42,12 +40,6 @@ def enter(campus, first, count, *, group=A, name="测试"):
 def photo(campus, account_no, version=0, *, member=None):
     request = pb.GetPhotoRequest(account_no=account_no, version=version)
     return (member or campus).stub("CardOfficeService").GetPhoto(request, timeout=10)
-
-
-def reason_of(call, *arguments, **options):
-    with pytest.raises(grpc.RpcError) as refused:
-        call(*arguments, **options)
-    return refusal(refused.value)[0]
 
 
 def stored(campus):

@@ -10,7 +10,7 @@ import pytest
 from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import card_office_service_pb2 as cards_pb
 from campuscard.v1 import roster_pb2 as pb
-from tests.campus import Campus, refusal
+from tests.campus import Campus, reason_of
 from tests.cards import PDF, CardDesk, uid
 from tests.rosters import (
     PIECE,
@@ -56,12 +56,6 @@ def change(campus, account_no, *, member=None, **fields):
     values = {"request_id": campus.request_id(), "account_no": account_no, "reason": "test"}
     request = pb.ChangeHolderRequest(**(values | fields))
     return (member or campus).stub("CardOfficeService").ChangeHolder(request, timeout=10)
-
-
-def reason_of(call, *arguments, **options):
-    with pytest.raises(grpc.RpcError) as refused:
-        call(*arguments, **options)
-    return refusal(refused.value)[0]
 
 
 @pytest.mark.clause("三.1(1)")

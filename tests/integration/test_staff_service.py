@@ -14,7 +14,7 @@ from campuscard.v1 import merchant_service_pb2 as merchants_pb
 from campuscard.v1 import ops_service_pb2 as ops_pb
 from campuscard.v1 import staff_service_pb2 as pb
 from core import totp
-from tests.campus import CALL_S, Campus, refusal
+from tests.campus import CALL_S, Campus, reason_of, refusal
 from tests.staff import PASSWORD, Member, secret_of
 
 LIMIT_S = 30 * 60
@@ -25,13 +25,6 @@ def campus(tmp_path_factory):
     """A campus whose sign-ins are counted by these tests alone."""
     with Campus(tmp_path_factory.mktemp("staff")) as running:
         yield running
-
-
-def reason_of(function, *arguments, **options):
-    """Return why a call was refused."""
-    with pytest.raises(grpc.RpcError) as caught:
-        function(*arguments, **options)
-    return refusal(caught.value)[0]
 
 
 def whoami(member):
