@@ -104,8 +104,13 @@ class Holder:
         )
         return self.campus.accounts.ResetTransactionPassword(request, timeout=CALL_S)
 
-    def history(self, page_size=1000):
-        request = accounts_pb.ListTransactionsRequest(
-            account_no=self.account_no, page_size=page_size
-        )
-        return list(self.campus.accounts.ListTransactions(request, timeout=CALL_S).transactions)
+    def history(self):
+        """Return every record of the account, newest first, in as many pages as it takes."""
+        request = accounts_pb.ListTransactionsRequest(account_no=self.account_no)
+        found = []
+        while True:
+            page = self.campus.accounts.ListTransactions(request, timeout=CALL_S)
+            found += page.transactions
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token

@@ -59,6 +59,7 @@ def held_disk(tmp_path_factory):
 def slow(tmp_path, held_disk):
     """A campus with a small queue whose disk can be held; and the file that does."""
     library, held = held_disk
+    held.with_suffix(".stuck").unlink(missing_ok=True)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("LD_PRELOAD", str(library))
         environment.setenv("HELD", str(held))
