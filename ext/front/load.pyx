@@ -10,9 +10,10 @@ from libc.string cimport memcpy
 from posix.unistd cimport close
 
 from ext.atomics cimport load32, monotonic_ns, store32
-from ext.front.load_calls cimport mark, may_ask, set_callbacks, set_free, submit
+from ext.front.load_calls cimport mark, may_ask, path_of, set_callbacks, set_free, submit
+from ext.front.load_frames cimport FRAMES_ROOM, frames_came, frames_close, frames_open
 from ext.front.load_parts cimport (
-    LOAD_BATCH, LOAD_STREAM, LOAD_UNARY, MESSAGE_MAX, SEQ_MAX, cc_caller, cc_client, cc_load,
+    HALF, LOAD_BATCH, LOAD_STREAM, LOAD_UNARY, MESSAGE_MAX, REST, SEQ_MAX, cc_caller, cc_client, cc_load,
     exact_timers, load_tls_connect, load_tls_free, load_tls_open, load_wait,
 )
 from ext.front.net cimport (
@@ -34,7 +35,6 @@ UNARY, BATCH, STREAM = LOAD_UNARY, LOAD_BATCH, LOAD_STREAM
 cdef enum:
     EVENTS = 256
     INBOX = 262144
-    OUTBOX = 262144
     CHUNK = 16640
     WINDOW = 16777216
     ROOM = 512               # purchases written ahead of a stream
@@ -74,14 +74,17 @@ cdef bint flush(cc_client *client) noexcept nogil:
                 client.blocked = False
                 poll_change(client.load.poll, client.fd, EPOLLIN, client)
             continue
+        client.rest_length = client.rest_sent = 0
+        if client.session == NULL:
+            return not client.shut
         filled = 0
-        while filled + CHUNK <= OUTBOX:
+        while filled + CHUNK <= REST:
             n = nghttp2_session_mem_send(client.session, &at)
             if n <= 0:
                 break
             memcpy(client.rest + filled, at, <size_t>n)
             filled += <size_t>n
-        client.rest_length, client.rest_sent = filled, 0
+        client.rest_length = filled
         if filled == 0:
             return True
 
@@ -99,18 +102,22 @@ cdef bint flush_all(cc_load *load) noexcept nogil:
 cdef bint receive(cc_client *client) noexcept nogil:
     """Take what has come; False: the connection is gone."""
     cdef cc_load *load = client.load
+    cdef uint8_t *inbox = load.inbox + HALF
     cdef long got
     mark(client)
     while True:
         if client.ssl != NULL:
-            got = tls_recv(client.ssl, load.inbox, INBOX)
+            got = tls_recv(client.ssl, inbox, INBOX)
         else:
-            got = net_recv(client.fd, load.inbox, INBOX)
+            got = net_recv(client.fd, inbox, INBOX)
         if got == CC_NET_GONE:
             return False
         if got <= 0:
             return True
-        if nghttp2_session_mem_recv(client.session, load.inbox, <size_t>got) < 0:
+        if client.session == NULL:
+            if not frames_came(client, inbox, <size_t>got):
+                return False
+        elif nghttp2_session_mem_recv(client.session, inbox, <size_t>got) < 0:
             return False
         if client.ssl == NULL:
             return True      # what is left rings again; OpenSSL may hold records that do not
@@ -245,6 +252,8 @@ cdef class Load:
         cdef uint32_t i
         if not sockets or kind not in (UNARY, BATCH, STREAM) or in_flight < 1 or items < 1:
             raise ValueError("no sockets, no such kind, or nothing in flight")
+        if kind == LOAD_UNARY and in_flight * (FRAMES_ROOM + MESSAGE_MAX) > REST // 2:
+            raise ValueError("more in flight than a connection has room for")
         self.sockets, self.kept = sockets, authority.encode("ascii")
         self.load.kind, self.load.connections = kind, <uint32_t>len(sockets)
         self.load.items, self.load.own, self.load.echo = items, own, echo
@@ -253,13 +262,13 @@ cdef class Load:
         self.load.authority = <const char *>(<bytes>self.kept)
         self.load.authority_length = len(self.kept)
         self.load.poll = poll_new()
-        self.load.inbox = <uint8_t *>malloc(INBOX)
+        self.load.inbox = <uint8_t *>malloc(HALF + INBOX)
         self.load.client = <cc_client *>calloc(len(sockets), sizeof(cc_client))
         if self.load.poll < 0 or self.load.inbox == NULL or self.load.client == NULL:
             raise MemoryError
         if nghttp2_session_callbacks_new(&self.callbacks) != 0:
             raise MemoryError
-        set_callbacks(self.callbacks)
+        set_callbacks(&self.load, self.callbacks)
         if ca:
             self.tls = load_tls_open(<bytes>ca.encode())
             if self.tls == NULL:
@@ -275,7 +284,7 @@ cdef class Load:
             <size_t>(MESSAGE_MAX * (self.load.items + 1)), <size_t>(MESSAGE_MAX * ROOM))
         cdef uint32_t i
         client.load, client.fd = &self.load, fd
-        client.rest = <uint8_t *>malloc(OUTBOX)
+        client.rest = <uint8_t *>malloc(REST)
         client.caller = <cc_caller *>calloc(self.load.callers, sizeof(cc_caller))
         if client.rest == NULL or client.caller == NULL:
             raise MemoryError
@@ -285,12 +294,15 @@ cdef class Load:
             client.caller[i].began = <int64_t *>calloc(self.load.in_flight, sizeof(int64_t))
             if client.caller[i].body == NULL or client.caller[i].began == NULL:
                 raise MemoryError
+        poll_add(self.load.poll, fd, EPOLLIN, client)
+        if self.load.kind == LOAD_UNARY:
+            frames_open(client, path_of(LOAD_UNARY), WINDOW)
+            return 0
         if nghttp2_session_client_new2(&client.session, self.callbacks, client, NULL) != 0:
             raise MemoryError
         iv[0].settings_id, iv[0].value = NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW
         nghttp2_submit_settings(client.session, NGHTTP2_FLAG_NONE, iv, 1)
         nghttp2_session_set_local_window_size(client.session, NGHTTP2_FLAG_NONE, 0, WINDOW)
-        poll_add(self.load.poll, fd, EPOLLIN, client)
         return 0
 
     cdef int shake_hands(self, cc_client *client, bytes pem) except -1:
@@ -310,6 +322,7 @@ cdef class Load:
                 free(client.caller[j].body)
                 free(client.caller[j].began)
             nghttp2_session_del(client.session)
+            frames_close(client.frames)
             load_tls_free(client.ssl)
             free(client.caller)
             free(client.rest)

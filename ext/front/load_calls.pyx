@@ -4,9 +4,10 @@ Every purchase has the next key of a terminal, an account and an amount of the d
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, strlen
 
 from ext.atomics cimport load32, monotonic_ns
+from ext.front.load_frames cimport frames_ask
 from ext.front.load_parts cimport (
     FRAME, HEAD, LOAD_BATCH, LOAD_STREAM, LOAD_UNARY, MESSAGE_MAX, SEQ_MAX, cc_keys,
 )
@@ -164,16 +165,12 @@ cdef void wake(cc_caller *c) noexcept nogil:
         nghttp2_session_resume_data(c.client.session, c.stream)
 
 
-cdef int on_data(
-    nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t length,
-    void *user_data,
-) noexcept nogil:
+cdef void take_data(cc_caller *c, const uint8_t *data, size_t length) noexcept nogil:
     """Of each message only the head is looked at."""
-    cdef cc_caller *c = <cc_caller *>nghttp2_session_get_stream_user_data(session, stream_id)
-    cdef cc_load *load = (<cc_client *>user_data).load
+    cdef cc_load *load = c.client.load
     cdef size_t at = 0
     cdef uint32_t size, step
-    while c != NULL and at < length:
+    while at < length:
         if c.skip != 0:
             step = <uint32_t>min(<size_t>c.skip, length - at)
             c.skip -= step
@@ -192,8 +189,31 @@ cdef int on_data(
             load.approved += approved_in(c.head + FRAME)
         if load.kind == LOAD_STREAM:
             answered(c)
-    if c != NULL and load.kind == LOAD_STREAM:
+    if load.kind == LOAD_STREAM:
         wake(c)
+
+
+cdef void take_end(cc_caller *c) noexcept nogil:
+    """A call is over: its caller asks again, or waits for something to ask."""
+    cdef cc_load *load = c.client.load
+    load.streams -= 1
+    if not c.well:
+        load.failed += 1
+    if load.kind != LOAD_STREAM:
+        answered(c)
+        if load.gap_ns != NULL:
+            set_free(c)
+        elif may_ask(load):
+            submit(c)
+
+
+cdef int on_data(
+    nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t length,
+    void *user_data,
+) noexcept nogil:
+    cdef cc_caller *c = <cc_caller *>nghttp2_session_get_stream_user_data(session, stream_id)
+    if c != NULL:
+        take_data(c, data, length)
     return 0
 
 
@@ -212,22 +232,13 @@ cdef int on_close(
     nghttp2_session *session, int32_t stream_id, uint32_t error_code, void *user_data,
 ) noexcept nogil:
     cdef cc_caller *c = <cc_caller *>nghttp2_session_get_stream_user_data(session, stream_id)
-    cdef cc_load *load = (<cc_client *>user_data).load
-    if c == NULL:
-        return 0
-    load.streams -= 1
-    if not c.well:
-        load.failed += 1
-    if load.kind != LOAD_STREAM:
-        answered(c)
-        if load.gap_ns != NULL:
-            set_free(c)
-        elif may_ask(load):
-            submit(c)
+    if c != NULL:
+        take_end(c)
     return 0
 
 
-cdef void set_callbacks(nghttp2_session_callbacks *callbacks) noexcept nogil:
+cdef void set_callbacks(cc_load *load, nghttp2_session_callbacks *callbacks) noexcept nogil:
+    load.on_data, load.on_end = take_data, take_end
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header)
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close)
@@ -276,8 +287,25 @@ cdef inline void header(
     nv.flags = NGHTTP2_NV_FLAG_NONE
 
 
+cdef const char *path_of(int kind) noexcept nogil:
+    if kind == LOAD_UNARY:
+        return b"/campuscard.v1.TerminalService/Authorize"
+    if kind == LOAD_BATCH:
+        return b"/campuscard.v1.TerminalService/AuthorizeBatch"
+    return b"/campuscard.v1.TerminalService/AuthorizeStream"
+
+
+cdef inline void submit_frames(cc_caller *c) noexcept nogil:
+    cdef cc_client *client = c.client
+    client.frames.stream = client.frames.stream + 2 if client.frames.stream != 0 else 1
+    c.stream = client.frames.stream
+    if not frames_ask(client, c.stream, c.body, c.length):
+        client.shut = True
+
+
 cdef void submit(cc_caller *c) noexcept nogil:
     cdef cc_load *load = c.client.load
+    cdef const char *path = path_of(load.kind)
     cdef nghttp2_nv nv[6]
     cdef nghttp2_data_provider provider
     c.length = c.sent = 0
@@ -285,17 +313,15 @@ cdef void submit(cc_caller *c) noexcept nogil:
     c.well = c.idle = False
     if load.kind != LOAD_STREAM:
         put_request(c)
+    load.streams += 1
+    if c.client.session == NULL:
+        submit_frames(c)
+        return
     provider.source.ptr, provider.read_callback = c, read_body
     header(&nv[0], b":method", 7, b"POST", 4)
     header(&nv[1], b":scheme", 7, b"http", 4)
-    if load.kind == LOAD_UNARY:
-        header(&nv[2], b":path", 5, b"/campuscard.v1.TerminalService/Authorize", 40)
-    elif load.kind == LOAD_BATCH:
-        header(&nv[2], b":path", 5, b"/campuscard.v1.TerminalService/AuthorizeBatch", 45)
-    else:
-        header(&nv[2], b":path", 5, b"/campuscard.v1.TerminalService/AuthorizeStream", 46)
+    header(&nv[2], b":path", 5, path, strlen(path))
     header(&nv[3], b":authority", 10, load.authority, load.authority_length)
     header(&nv[4], b"te", 2, b"trailers", 8)
     header(&nv[5], b"content-type", 12, b"application/grpc", 16)
-    load.streams += 1
     c.stream = nghttp2_submit_request(c.client.session, NULL, nv, 6, &provider, c)

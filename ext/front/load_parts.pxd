@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from ext.front.net cimport epoll_event
-from ext.front.nghttp2 cimport nghttp2_session
+from ext.front.nghttp2 cimport nghttp2_hd_inflater, nghttp2_session
 from ext.histogram cimport cc_histogram
 
 cdef extern from "front/load_net.h" nogil:
@@ -23,6 +23,8 @@ cdef enum:
     MESSAGE_MAX = 96         # bytes of a purchase, at most
     HEAD = 4                 # of an answer: where its outcome stands
     SEQ_MAX = 65535
+    HALF = 16393             # bytes of a frame, at most
+    REST = 262144            # bytes of a connection that wait to be sent, at most
 
 ctypedef struct cc_keys:     # the next key
     uint32_t terminal, seq
@@ -41,10 +43,23 @@ ctypedef struct cc_caller:   # one call in flight, or one stream
     bint well, idle
     int32_t stream
 
+ctypedef struct cc_frames:   # of a connection with unary calls, in place of nghttp2's session
+    nghttp2_hd_inflater *inflater
+    uint8_t first[128]       # a call's headers, and those of the calls after it
+    uint8_t later[8]
+    size_t first_length, later_length
+    bint begun               # the first call has been made
+    int32_t stream           # of the newest call
+    int64_t may_send         # bytes of messages that the server has left room for
+    uint32_t window, taken   # bytes that the server may send ahead; came since it was told so
+    uint8_t half[HALF]       # a frame that has not come in whole
+    size_t half_length
+
 ctypedef struct cc_client:   # one connection
     cc_load *load
     cc_client *next_dirty
-    nghttp2_session *session
+    nghttp2_session *session # NULL: frames
+    cc_frames *frames
     int fd
     void *ssl                # NULL: plain
     uint8_t *rest            # what the socket did not take
@@ -53,6 +68,7 @@ ctypedef struct cc_client:   # one connection
     cc_keys own              # where each connection is a terminal of its own
     bint dirty               # has something to send
     bint blocked             # waits for the socket to take more
+    bint shut                # the server left no room for a message
 
 ctypedef struct cc_load:
     int kind
@@ -77,6 +93,9 @@ ctypedef struct cc_load:
     cc_caller *free_last
     uint32_t turn            # the stream whose turn is next
     cc_histogram *took
+    # of frames: bytes of an answer; its end
+    void (*on_data)(cc_caller *c, const uint8_t *at, size_t length) noexcept nogil
+    void (*on_end)(cc_caller *c) noexcept nogil
     const char *authority
     size_t authority_length
     cc_client *client

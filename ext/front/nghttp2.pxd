@@ -14,6 +14,7 @@ cdef extern from *:
         NGHTTP2_DATA_FLAG_NO_END_STREAM
         NGHTTP2_FLAG_NONE
         NGHTTP2_FLAG_END_STREAM
+        NGHTTP2_FLAG_END_HEADERS
         NGHTTP2_ERR_CALLBACK_FAILURE
         NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
         NGHTTP2_ERR_DEFERRED
@@ -24,6 +25,7 @@ cdef extern from *:
         NGHTTP2_ENHANCE_YOUR_CALM
         NGHTTP2_DATA
         NGHTTP2_HEADERS
+        NGHTTP2_RST_STREAM
         NGHTTP2_SETTINGS
         NGHTTP2_PING
         NGHTTP2_GOAWAY
@@ -33,10 +35,13 @@ cdef extern from *:
         NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS
         NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE
         NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE
+        NGHTTP2_HD_INFLATE_EMIT
+        NGHTTP2_HD_INFLATE_FINAL
 
     ctypedef struct nghttp2_session
     ctypedef struct nghttp2_session_callbacks
     ctypedef struct nghttp2_option
+    ctypedef struct nghttp2_hd_inflater
 
     ctypedef struct nghttp2_mem:
         void *mem_user_data
@@ -167,3 +172,10 @@ cdef extern from *:
     int nghttp2_submit_goaway(
         nghttp2_session *s, uint8_t flags, int32_t last_stream_id, uint32_t error,
         const uint8_t *opaque, size_t length) nogil
+
+    int nghttp2_hd_inflate_new(nghttp2_hd_inflater **out) nogil
+    void nghttp2_hd_inflate_del(nghttp2_hd_inflater *i) nogil
+    long nghttp2_hd_inflate_hd2(
+        nghttp2_hd_inflater *i, nghttp2_nv *out, int *flags, const uint8_t *at, size_t length,
+        int is_last) nogil
+    int nghttp2_hd_inflate_end_headers(nghttp2_hd_inflater *i) nogil
