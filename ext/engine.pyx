@@ -34,6 +34,7 @@ from ext.shared cimport deadline_of, shared_free, shared_new
 from ext.startup cimport engine_close, engine_open
 from ext.status cimport faults_of, head_of, ledger_sum_of, next_rows_of, stats_of, table_dump
 from ext.store import init
+from ext.turns cimport thread_named
 from ext.wire_batch cimport cc_wire_batch, wire_batch_open
 from ext.wire_decode cimport cc_wire_error, wire_decode
 from ext.wire_encode cimport wire_status_reason, wire_status_retry_ms
@@ -111,18 +112,22 @@ cdef class Engine:
 
     def _sequence(self):
         with nogil:
+            thread_named(b"cc-sequencer")
             sequencer_run(self.s)
 
     def _commit(self):
         with nogil:
+            thread_named(b"cc-committer")
             committer_run(self.s)
 
     def _read(self):
         with nogil:
+            thread_named(b"cc-reader")
             reader_run(self.s)
 
     def _write(self):
         with nogil:
+            thread_named(b"cc-checkpoint")
             checkpoint_run(&self.s.checkpoint)
 
     def drain(self, int timeout_s):

@@ -27,6 +27,7 @@ from ext.front.requests cimport methods_index
 from ext.front.session cimport http2_close, http2_open
 from ext.front.statuses cimport statuses_close, statuses_open
 from ext.front.tls cimport tls_close, tls_open
+from ext.turns cimport thread_named
 
 UNARY, BATCH, STREAM, PASSED = FRONT_UNARY, FRONT_BATCH, FRONT_STREAM, FRONT_PASSED
 
@@ -183,6 +184,7 @@ cdef class Front:
 
     def _run(self, uint32_t number):
         with nogil:
+            thread_named(b"cc-front")
             io_run(self.f.io[number])
 
     def leave(self):

@@ -1,0 +1,5 @@
+"""Names of ext/turns.h: what a thread tells the operating system of itself."""
+
+cdef extern from "turns.h" nogil:
+    void thread_named "cc_thread_named"(const char *name) noexcept
+    void thread_prompt "cc_thread_prompt"() noexcept
