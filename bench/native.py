@@ -17,6 +17,7 @@ from bench.arrivals import NS, poisson
 from bench.certificates import issue
 from bench.disk import RawFile, block_bytes, is_disk
 from bench.load import Ran, Shape, Terminals
+from bench.processor import taken
 from bench.rows import Row, paired_ratio, progress, rounded
 from bench.serving import Setting, serving
 from bench.workload import Scale, draws, terminal_name
@@ -45,18 +46,22 @@ SHAPES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long a row is measured: slices of a closed loop, then an open one, then the echo."""
+    """How long a row is measured: slices of a closed loop, then an open one, then the echo.
+
+    Before the rows of a server, the cores alone.
+    """
 
     slices: int
     closed_s: float
     open_s: float
     echo_s: float
     syncs: int
+    cores_s: float
 
 
-FULL: Final = Plan(8, 5.0, 12.0, 3.0, 200)
-QUICK: Final = Plan(4, 0.45, 1.2, 0.4, 50)
-TINY: Final = Plan(1, 0.05, 0.05, 0.05, 5)
+FULL: Final = Plan(8, 5.0, 12.0, 3.0, 200, 3.0)
+QUICK: Final = Plan(4, 0.45, 1.2, 0.4, 50, 1.0)
+TINY: Final = Plan(1, 0.05, 0.05, 0.05, 5, 0.05)
 
 
 def measure(directory: Path, scale: Scale) -> Iterator[Row]:
@@ -101,6 +106,7 @@ class Bench:
         with serving(
             place, self._accounts, segment_bytes=self._file_bytes, setting=setting
         ) as served:
+            cores = taken(self._plan.cores_s)
             for shape in SHAPES:
                 if shape.mutual_tls != mutual_tls:
                     continue
@@ -116,7 +122,12 @@ class Bench:
                     name=name,
                     accounts=self._accounts,
                     durable=is_disk(self._directory),
-                    detail={**row.detail, "commit": commit},
+                    detail={
+                        **row.detail,
+                        "commit": commit,
+                        "taken_share": rounded(cores.share),
+                        "taken_longest_ms": rounded(cores.longest_ms),
+                    },
                 )
 
 

@@ -151,15 +151,17 @@ def limits_table(rows: Sequence[Row]) -> Table:
     table.add_column("what")
     table.add_column("commit")
     for heading in (
-        *("D ms", "echo/s", "of echo", "CPU µs", "block", "half load/s", "p50 ms", "p99 ms"),
-        "p99.9 ms",
+        *("D ms", "core taken", "ms at once", "echo/s", "of echo", "CPU µs", "block"),
+        *("half load/s", "p50 ms", "p99 ms", "p99.9 ms"),
     ):
         table.add_column(heading, justify="right")
     for row in rows:
         told, half = row.detail, row.detail["half_load"]
         echo = told.get("echo_per_s")
         table.add_row(
-            Text(row.name), told.get("commit", ""), shown(told["d_ms"]), shown(echo),
+            Text(row.name), told.get("commit", ""), shown(told["d_ms"]),
+            f"{told['taken_share']:.1%}" if "taken_share" in told else "",
+            shown(told.get("taken_longest_ms")), shown(echo),
             f"{row.value / echo:.0%}" if echo else "", shown(told.get("cpu_us")), shown(row.block),
             shown(half["per_s"]), shown(half["p50_ms"]), shown(half["p99_ms"]),
             shown(half["p999_ms"]),

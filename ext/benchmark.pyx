@@ -97,7 +97,7 @@ cdef void commit(cc_shared *s) noexcept nogil:
     """Commit the campus so far; the committer does not run."""
     end(s)
     flight_carry(s)
-    journal_prepare(&s.journal)
+    journal_prepare(&s.journal, NULL)
 
 
 cdef void go_on(cc_shared *s) noexcept nogil:
@@ -293,7 +293,7 @@ cdef void carry(
     run.took.wall += <uint64_t>(monotonic_ns() - began)
     for at in range(CC_FLIGHTS):
         note(s, run, at)
-    journal_prepare(&s.journal)
+    journal_prepare(&s.journal, NULL)
 
 
 cdef bint authorize_all(

@@ -20,7 +20,9 @@ from ext.state cimport cc_state_meta, state_close, state_put_meta, state_put_pag
 from ext.tables cimport CC_TABLE_COUNT, cc_tables
 
 cdef enum:
-    PAUSE_MAX_NS = 20000000      # between chunks, so that the journal's syncs find the disk free
+    PART_PAGES = 32              # written at once beside commits
+    RESTS = 3                    # times what a part took, so that commits find the disk free
+    REST_MAX_NS = 20000000
     ACKNOWLEDGED_POLL_NS = 1000000
 
 
@@ -118,14 +120,33 @@ cdef bint await_acknowledged(cc_checkpoint *cp, const cc_chunk *chunk) noexcept 
     return True
 
 
-cdef int write_chunk(cc_checkpoint *cp, cc_chunk *chunk) noexcept nogil:
-    """Make a chunk durable, and with the last one the checkpoint. LMDB's code, 0 good."""
+cdef int write_some(
+    cc_checkpoint *cp, cc_chunk *chunk, uint32_t first, uint32_t n,
+) noexcept nogil:
+    cdef int64_t began = monotonic_ns()
     cdef uint32_t i
-    cdef int rc = 0
-    for i in range(chunk.n):
+    cdef int rc
+    for i in range(first, first + n):
         page_seal(&chunk.page[i], <uint32_t>(chunk.key[i] >> 32), <uint32_t>chunk.key[i])
-    if chunk.n != 0:
-        rc = state_put_pages(&cp.state, chunk.key, chunk.page, chunk.n)
+    rc = state_put_pages(&cp.state, chunk.key + first, chunk.page + first, n)
+    if load32(&cp.hurry) == 0:
+        sleep_ns(min(RESTS * (monotonic_ns() - began), <int64_t>REST_MAX_NS))
+    return rc
+
+
+cdef int write_chunk(cc_checkpoint *cp, cc_chunk *chunk) noexcept nogil:
+    """Make a chunk durable, and with the last one the checkpoint. LMDB's code, 0 good.
+
+    In parts with rests between: a commit waits for whatever else the disk has been given.
+    """
+    cdef uint32_t at = 0, n
+    cdef int rc = 0
+    while rc == 0 and at < chunk.n:
+        n = chunk.n - at
+        if load32(&cp.hurry) == 0:
+            n = min(n, <uint32_t>PART_PAGES)
+        rc = write_some(cp, chunk, at, n)
+        at += n
     if rc == 0 and chunk.last:
         rc = state_put_meta(&cp.state, &cp.meta)
     return rc
@@ -147,12 +168,11 @@ cdef void checkpoint_run(cc_checkpoint *cp) noexcept nogil:
     """
     cdef uint32_t at = 0
     cdef cc_chunk *chunk
-    cdef int64_t began, took
     cdef int rc
     while load32(&cp.stop) == 0:
         if swap32(&cp.prepare, 0) != 0:
             # Not fatal before the segment is needed; who watches the engine is told.
-            store32(&cp.prepare_failed, <uint32_t>journal_prepare(cp.journal))
+            store32(&cp.prepare_failed, <uint32_t>journal_prepare(cp.journal, &cp.hurry))
         chunk = &cp.chunk[at]
         if load32(&chunk.full) == 0:
             bell_arm(&cp.bell)
@@ -162,15 +182,11 @@ cdef void checkpoint_run(cc_checkpoint *cp) noexcept nogil:
             continue
         if not await_acknowledged(cp, chunk):
             return
-        began = monotonic_ns()
         rc = write_chunk(cp, chunk) if load32(&cp.failed) == 0 else 0
         if rc != 0:
             store32(&cp.failed, <uint32_t>rc)
         elif chunk.last and load32(&cp.failed) == 0:
             complete(cp)
-        took = monotonic_ns() - began
         store32(&chunk.full, 0)
         bell_ring(cp.sequencer)
         at = (at + 1) % CC_CHUNKS
-        if load32(&cp.hurry) == 0:
-            sleep_ns(min(took, <int64_t>PAUSE_MAX_NS))

@@ -74,10 +74,11 @@ cdef int journal_pipeline(cc_journal *j, bint pipelined) noexcept nogil
 # journal_sync. 0 or LMDB's.
 cdef int journal_unsync(cc_journal *j) noexcept nogil
 cdef int journal_sync(cc_journal *j) noexcept nogil
-# Whether the next segment should be made now; journal_prepare does it, in a thread that may wait.
+# Whether the next segment should be made now; journal_prepare does it, in a thread that may wait:
+# beside commits, with rests until *hurry is not 0; at once where it is NULL.
 # 0, or why it could not: not fatal before the segment is needed.
 cdef bint journal_wants_next(cc_journal *j) noexcept nogil
-cdef int journal_prepare(cc_journal *j) noexcept nogil
+cdef int journal_prepare(cc_journal *j, const uint32_t *hurry) noexcept nogil
 
 cdef void journal_space(cc_journal *j, cc_space *out) noexcept nogil
 cdef uint32_t journal_space_permille(cc_journal *j) noexcept nogil

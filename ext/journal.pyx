@@ -18,7 +18,7 @@ from ext.lmdb09 cimport (
 )
 from ext.records cimport cc_block_header, cc_record
 from ext.segments cimport (
-    cc_fault, cc_segment, fault_set, segment_bytes_for, segment_close, segment_create,
+    cc_fault, cc_pace, cc_segment, fault_set, segment_bytes_for, segment_close, segment_create,
     segment_discard, segment_fits, segment_half_full, segment_open, segment_used,
 )
 
@@ -115,6 +115,7 @@ cdef int _put(
 cdef int _take_next(cc_journal *j, uint64_t length, cc_segment **out) noexcept nogil:
     """The segment made ahead, or one made now. The caller holds `making`."""
     cdef cc_segment *next = <cc_segment*>j.next
+    cdef cc_pace at_once = [NULL, NULL]
     cdef int rc
     if next != NULL and not segment_fits(next, length):
         # Made for an ordinary block: an extraordinary one gets a segment of its size.
@@ -124,7 +125,7 @@ cdef int _take_next(cc_journal *j, uint64_t length, cc_segment **out) noexcept n
         j.next = NULL
         if rc != 0:
             return rc
-    rc = _make_locked(j, length, &j.fault)
+    rc = _make_locked(j, length, &at_once, &j.fault)
     out[0] = <cc_segment*>j.next
     j.next = NULL
     return rc
@@ -249,7 +250,9 @@ cdef uint64_t _obtainable(cc_journal *j, uint64_t segment_bytes) noexcept nogil:
     return free_bytes // segment_bytes * segment_bytes
 
 
-cdef int _make_locked(cc_journal *j, uint64_t length, cc_fault *fault) noexcept nogil:
+cdef int _make_locked(
+    cc_journal *j, uint64_t length, const cc_pace *pace, cc_fault *fault,
+) noexcept nogil:
     cdef cc_segment *made
     cdef uint32_t number = j.segment[j.count - 1].number + 1
     cdef uint64_t size = segment_bytes_for(j.segment_bytes, length)
@@ -261,7 +264,7 @@ cdef int _make_locked(cc_journal *j, uint64_t length, cc_fault *fault) noexcept 
     made = <cc_segment*>calloc(1, sizeof(cc_segment))
     if made == NULL:
         return fault_set(fault, b"making a journal segment", ENOMEM)
-    rc = segment_create(j.path, number, size, fault)
+    rc = segment_create(j.path, number, size, pace, fault)
     if rc == 0:
         rc = segment_open(made, j.path, number, True, fault)
     if rc != 0:
@@ -276,13 +279,16 @@ cdef int _make_locked(cc_journal *j, uint64_t length, cc_fault *fault) noexcept 
     return 0
 
 
-cdef int journal_prepare(cc_journal *j) noexcept nogil:
+cdef int journal_prepare(cc_journal *j, const uint32_t *hurry) noexcept nogil:
     cdef cc_fault fault
+    cdef cc_pace pace
     cdef int rc
     if not journal_wants_next(j):
         return 0
+    pace.live = j.segment[load32(&j.count) - 1] if hurry != NULL else NULL
+    pace.hurry = hurry
     pthread_mutex_lock(&j.making)
-    rc = _make_locked(j, 0, &fault)
+    rc = _make_locked(j, 0, &pace, &fault)
     pthread_mutex_unlock(&j.making)
     return rc
 

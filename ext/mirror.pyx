@@ -165,7 +165,7 @@ cdef class Mirror:
         if not journal_wants_next(self.journal):
             return False
         with nogil:
-            rc = journal_prepare(self.journal)
+            rc = journal_prepare(self.journal, NULL)
         if rc != 0:
             journal_raise(rc, b"making a journal segment", 0)
         return True

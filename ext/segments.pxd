@@ -30,9 +30,15 @@ ctypedef struct cc_segment:
 cdef int segment_path(
     char *out, const char *journal, const char *prefix, uint32_t number) noexcept nogil
 
+# Behind whose writing a segment is made: it rests between its own, as long as it is ready in time.
+ctypedef struct cc_pace:
+    const cc_segment *live      # being filled; NULL: nobody writes
+    const uint32_t *hurry       # not 0: rest no more
+
 # Makes journal/NNNNNN of at least `bytes`, synced, its name synced. 0 or errno/LMDB's, *fault set.
 cdef int segment_create(
-    const char *journal, uint32_t number, uint64_t bytes, cc_fault *fault) noexcept nogil
+    const char *journal, uint32_t number, uint64_t bytes, const cc_pace *pace, cc_fault *fault,
+) noexcept nogil
 
 # Removes a segment that is closed and holds no block.
 cdef int segment_discard(const char *journal, uint32_t number, cc_fault *fault) noexcept nogil

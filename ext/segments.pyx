@@ -1,7 +1,7 @@
 """One segment of the journal: making, opening, measuring (see segments.pxd)."""
 
 from libc.errno cimport ENAMETOOLONG, EINTR, EIO, ENOENT, ENOMEM, errno
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport rename, snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -10,6 +10,7 @@ from posix.stat cimport fstat, mkdir, struct_stat
 from posix.types cimport off_t
 from posix.unistd cimport close, fsync, rmdir, unlink
 
+from ext.atomics cimport load32, monotonic_ns, sleep_ns
 from ext.lmdb09 cimport (
     MDB_CORRUPTED, MDB_FIRST, MDB_INTEGERKEY, MDB_LAST, MDB_MAPASYNC, MDB_NOLOCK, MDB_NOMETASYNC,
     MDB_NOSYNC,
@@ -22,12 +23,25 @@ from ext.records cimport cc_block_header
 cdef extern from "<unistd.h>" nogil:
     ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) noexcept
 
+cdef extern from *:
+    """
+    #include <fcntl.h>
+    """
+    enum:
+        SYNC_FILE_RANGE_WRITE
+        SYNC_FILE_RANGE_WAIT_AFTER
+    int sync_file_range(int fd, off_t at, off_t length, unsigned int flags) noexcept nogil
+
 cdef extern from "sabotage.h" nogil:
     bint sabotaged "cc_sabotaged"(const char *what) noexcept
 
 cdef enum:
     PAGE = 4096
     ZEROS = 1048576             # bytes written ahead at a time
+    SLICE = 262144              # the same beside commits: what a commit may have to wait for
+    RESTS = 3                   # times what a slice took
+    REST_MAX_NS = 20000000
+    AHEAD = 8                   # an eighth of a segment that the one being filled may be ahead
     # Pages a commit may need beside the block's own: the changed path of both trees, twice.
     SLACK_PAGES = 32
 
@@ -81,12 +95,28 @@ cdef int _make_tree(const char *path, uint64_t size) noexcept nogil:
     return rc
 
 
-cdef int _write_ahead(int fd, uint64_t size) noexcept nogil:
+cdef bint _has_time(const cc_pace *pace, uint64_t at, uint64_t size) noexcept nogil:
+    """Begun when the live segment was half full, this one is to be whole well before that is."""
+    cdef uint64_t half = pace.live.bytes // 2, head = pace.live.bytes // AHEAD
+    if load32(pace.hurry) != 0:
+        return False
+    return segment_used(pace.live) < half + head + (half - head) * (at // PAGE) // (size // PAGE)
+
+
+cdef void _give_way(int fd, uint64_t at, size_t length, int64_t began) noexcept nogil:
+    """Have a slice written and rest: a segment at once would fill the disk's queue for 0.1 s."""
+    sync_file_range(fd, at, length, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)
+    sleep_ns(min(RESTS * (monotonic_ns() - began), <int64_t>REST_MAX_NS))
+
+
+cdef int _write_ahead(int fd, uint64_t size, const cc_pace *pace) noexcept nogil:
     """Write zeros behind what LMDB has written: a commit then changes no file system metadata."""
     cdef struct_stat st
     cdef uint64_t at
     cdef size_t length
     cdef ssize_t written
+    cdef int64_t began
+    cdef bint gentle
     cdef int rc = 0
     cdef void *zeros
     if fstat(fd, &st) != 0:
@@ -96,19 +126,23 @@ cdef int _write_ahead(int fd, uint64_t size) noexcept nogil:
         return ENOMEM
     at = st.st_size
     while at < size and rc == 0:
-        length = min(<uint64_t>ZEROS, size - at)
+        gentle = pace.live != NULL and _has_time(pace, at, size)
+        began = monotonic_ns()
+        length = min(<uint64_t>(SLICE if gentle else ZEROS), size - at)
         written = pwrite(fd, zeros, length, at)
         if written < 0:
             rc = 0 if errno == EINTR else errno
         elif written == 0:
             rc = EIO
         else:
+            if gentle:
+                _give_way(fd, at, <size_t>written, began)
             at += written
     free(zeros)
     return rc
 
 
-cdef int _fill(const char *path, uint64_t size) noexcept nogil:
+cdef int _fill(const char *path, uint64_t size, const cc_pace *pace) noexcept nogil:
     """Bring the data file to its size and onto the disk."""
     cdef char name[SEGMENT_PATH]
     cdef int fd, rc = _join(name, path, b"data.mdb")
@@ -117,7 +151,7 @@ cdef int _fill(const char *path, uint64_t size) noexcept nogil:
     fd = open(name, O_RDWR | O_CLOEXEC)
     if fd < 0:
         return errno
-    rc = _write_ahead(fd, size)
+    rc = _write_ahead(fd, size, pace)
     if rc == 0 and fsync(fd) != 0:
         rc = errno
     if close(fd) != 0 and rc == 0:
@@ -136,7 +170,7 @@ cdef int _clear(const char *path) noexcept nogil:
 
 
 cdef int segment_create(
-    const char *journal, uint32_t number, uint64_t bytes, cc_fault *fault,
+    const char *journal, uint32_t number, uint64_t bytes, const cc_pace *pace, cc_fault *fault,
 ) noexcept nogil:
     cdef char temporary[SEGMENT_PATH]
     cdef char final[SEGMENT_PATH]
@@ -152,7 +186,7 @@ cdef int segment_create(
     if rc == 0:
         rc = _make_tree(temporary, size)
     if rc == 0:
-        rc = _fill(temporary, size)
+        rc = _fill(temporary, size, pace)
     if rc == 0:
         # The lock table is of this process and this opening only.
         rc = _join(lock, temporary, b"lock.mdb")

@@ -1,6 +1,6 @@
 """Reading and writing state/.
 
-Keys are table << 32 | page. Rows are overwritten in place, a chunk a transaction: a checkpoint cut
+Keys are table << 32 | page. Rows are overwritten in place, some a transaction: a checkpoint cut
 short leaves rows newer than its predecessor's meta says, which a replay from there makes good.
 """
 

@@ -14,7 +14,9 @@ from libc.string cimport memcmp, memcpy, memset
 from ext.audit cimport audit_meta, cc_audit
 from ext.digest cimport crc32c, key_check_value, wipe
 from ext.records cimport CC_FORMAT, CC_MIN_READER, cc_rules_body
-from ext.segments cimport SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, cc_fault, segment_create
+from ext.segments cimport (
+    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, cc_fault, cc_pace, segment_create,
+)
 
 
 cdef extern from "<string.h>" nogil:
@@ -258,6 +260,7 @@ def _prepare(data_dir):
 cdef int _make(data_dir, const cc_identity *identity) except -1:
     """An empty journal, then the identity that makes it count."""
     cdef cc_fault fault
+    cdef cc_pace pace = [NULL, NULL]
     cdef bytes journal = os.fsencode(os.path.join(data_dir, JOURNAL))
     cdef const char *path = journal
     cdef int rc
@@ -265,7 +268,7 @@ cdef int _make(data_dir, const cc_identity *identity) except -1:
     try:
         memset(&fault, 0, sizeof(fault))
         with nogil:
-            rc = segment_create(path, 1, identity.segment_bytes, &fault)
+            rc = segment_create(path, 1, identity.segment_bytes, &pace, &fault)
         if rc != 0:
             detail = strerror(rc).decode(errors="replace") if rc > 0 else f"LMDB {rc}"
             raise EngineError(f"{data_dir}: {fault.what.decode()}: {detail}")
