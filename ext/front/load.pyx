@@ -13,8 +13,8 @@ from ext.atomics cimport load32, monotonic_ns, store32
 from ext.front.load_calls cimport mark, may_ask, path_of, set_callbacks, set_free, submit
 from ext.front.load_frames cimport FRAMES_ROOM, frames_came, frames_close, frames_open
 from ext.front.load_parts cimport (
-    HALF, LOAD_BATCH, LOAD_STREAM, LOAD_UNARY, MESSAGE_MAX, REST, SEQ_MAX, cc_caller, cc_client, cc_load,
-    exact_timers, load_tls_connect, load_tls_free, load_tls_open, load_wait,
+    HALF, LOAD_BATCH, LOAD_STREAM, LOAD_UNARY, MESSAGE_MAX, REST, SEQ_MAX, cc_caller, cc_client,
+    cc_load, exact_timers, load_tls_connect, load_tls_free, load_tls_open, load_wait,
 )
 from ext.front.net cimport (
     CC_NET_AGAIN, CC_NET_GONE, EPOLLIN, EPOLLOUT, epoll_event, net_recv, net_send, poll_add,

@@ -58,7 +58,7 @@ ctypedef struct cc_frames:   # of a connection with unary calls, in place of ngh
 ctypedef struct cc_client:   # one connection
     cc_load *load
     cc_client *next_dirty
-    nghttp2_session *session # NULL: frames
+    nghttp2_session *session    # NULL: frames
     cc_frames *frames
     int fd
     void *ssl                # NULL: plain
