@@ -51,6 +51,7 @@ from server.keys import Keyring
 from server.metrics import EngineCollector
 from server.office_lane import OfficeLane
 from server.page_tokens import PageTokens
+from server.precedence import put_payments_first
 from server.projector import Projector
 from server.services.office import Office
 from server.services.ops import OpsService
@@ -241,6 +242,8 @@ class Server:
         await self._listen(grpc_server)
         stack.push_async_callback(self._stop_grpc, grpc_server, ops)
         self._open_front(engine, guards, handlers, trust, stack)
+        if settings.server.payments_first:
+            _log.info("payments_run", precedence=put_payments_first())
         self._serve_metrics(metrics, stack)
         self._say_started(engine)
 

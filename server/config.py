@@ -112,6 +112,11 @@ class ServerSettings(_Section):
     stream_in_flight: int = _setting(
         256, "Authorizations of one stream under way at once.", unit="messages", ge=1, le=8_192
     )
+    payments_first: bool = _setting(
+        True,
+        "Run the threads that decide and commit at the lowest real-time priority, where the system "
+        "permits it: with CAP_SYS_NICE or an RLIMIT_RTPRIO of 1.",
+    )
 
 
 class FrontSettings(_Section):
