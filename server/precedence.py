@@ -2,9 +2,10 @@
 
 Under its default policy Linux may leave a thread that has work to do waiting until the next tick, 4 ms,
 behind one of the lowest priority, and a payment passes several threads. So the sequencer and the
-committer get the lowest real-time priority: they are short, and sleep at every commit. The front end's
-threads stay under the default policy, because one that went before its callers would take each call
-alone; they get the shortest time slice, with which they seldom wait for a tick.
+committer get the lowest real-time priority: they are short, and sleep at every commit. A machine of one
+core keeps it for all. The front end's threads stay under the default policy, because a flood of calls
+must not keep the machine from all else, and because one that went before its callers would take each
+call alone; they get the shortest time slice, with which they seldom wait for a tick.
 
 **Source:** sched(7), ``SCHED_RR`` and ``RLIMIT_RTPRIO``; sched_setattr(2), ``sched_runtime``, which
 kernels before 6.12 ignore for the default policy.
@@ -24,6 +25,8 @@ FIRST: Final = ("sequencer", "committer")
 """Names of the threads that go before all others."""
 SOON: Final = ("front-",)
 """How the names of those begin that wait least among equals."""
+CORES_MIN: Final = 2
+"""Fewer: a thread that went before all others would stop them."""
 _POLICY: Final = os.SCHED_RR | os.SCHED_RESET_ON_FORK
 _SLICE_NS: Final = 100_000  # the least there is
 _SETATTR: Final = {"x86_64": 314, "aarch64": 274}  # the C library has no name for it before 2.41
@@ -36,7 +39,7 @@ class Precedence(StrEnum):
     FIRST = "first"
     """Before what is under the default policy."""
     EQUAL = "equal"
-    """The system permits no real-time priority: CAP_SYS_NICE or an RLIMIT_RTPRIO of 1 does."""
+    """There is one core, or no right to a real-time priority: CAP_SYS_NICE, an RLIMIT_RTPRIO of 1."""
     INHERITED = "inherited"
     """Whoever started us chose another priority, and it stays."""
 
@@ -49,6 +52,8 @@ def put_payments_first() -> Precedence:
     for name, number in threads:
         if name.startswith(FIRST + SOON):
             _shorten_slice(number)
+    if len(os.sched_getaffinity(0)) < CORES_MIN:
+        return Precedence.EQUAL
     try:
         for name, number in threads:
             if name in FIRST:
