@@ -98,7 +98,7 @@ class Stats(TypedDict):
     checkpoint_age_records: int
     checkpoint_error: int  # LMDB's or errno's number; not 0: no checkpoints until the next start
     segment_error: int  # likewise, or ext/journal.pxd's: why the next segment was not made ahead
-    ledger_sum: int  # must be 0
+    ledger_sum: int  # must be 0; of a moment ago on a large campus and while the disk hangs
 
 @disjoint_base
 class Effect:

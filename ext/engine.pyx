@@ -102,6 +102,7 @@ cdef class Engine:
         """Run the threads."""
         if self.threads or self.closed:
             raise EngineError("the engine was started before")
+        self._ledger_sum()      # from now on there is one, whatever the sequencer waits for
         for name, body in (
             ("sequencer", self._sequence), ("committer", self._commit), ("reader", self._read),
             ("checkpoint", self._write),
@@ -319,7 +320,10 @@ cdef class Engine:
         return faults_of(self.s)
 
     def _ledger_sum(self):
-        """A sum over all rows stops the sequencer: on a large campus not at every reading."""
+        """A sum over all rows stops the sequencer: on a large campus not at every reading.
+
+        While the sequencer waits for a disk that hangs it is the one before.
+        """
         with self.checking:
             now = time.monotonic()
             if (
@@ -327,8 +331,9 @@ cdef class Engine:
                 or self.s.tables.accounts <= LEDGER_SUM_FRESH_ACCOUNTS
                 or now - self.ledger_sum_at > LEDGER_SUM_AGE_S
             ):
-                self.ledger_sum = ledger_sum_of(self.s)
-                self.ledger_sum_at = now
+                found = ledger_sum_of(self.s)
+                if found is not None:
+                    self.ledger_sum, self.ledger_sum_at = found, now
             return self.ledger_sum
 
     def next_rows(self):

@@ -297,13 +297,15 @@ cdef void note_drained(cc_shared *s) noexcept nogil:
 
 cdef void stand_still(cc_shared *s) noexcept nogil:
     """While somebody reads rows: between two blocks nothing changes."""
-    while load32(&s.pause) != 0 and load32(&s.stop) == 0:
+    cdef uint32_t asked = load32(&s.pause)
+    while asked != 0 and load32(&s.stop) == 0:
         flights_await(s)
-        store32(&s.paused, 1)
+        store32(&s.paused, asked)
         bell_arm(&s.ring.bell)
-        if load32(&s.pause) != 0 and load32(&s.stop) == 0:
+        if load32(&s.pause) == asked and load32(&s.stop) == 0:
             bell_wait(&s.ring.bell, IDLE_NS)
         bell_disarm(&s.ring.bell)
+        asked = load32(&s.pause)
     store32(&s.paused, 0)
 
 

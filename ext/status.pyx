@@ -8,7 +8,7 @@ the sequencer stand still between two blocks.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from ext.atomics cimport bell_ring, fence, load32, load64, sleep_ns, store32
+from ext.atomics cimport bell_ring, fence, load32, load64, monotonic_ns, sleep_ns, store32
 from ext.journal cimport cc_space, journal_space, journal_words
 from ext.records cimport (
     CC_CATEGORIES, CC_TABLE_ACCOUNT, CC_TABLE_COLD, CC_TABLE_HOLD, CC_TABLE_KEYS, CC_TABLE_LEDGER,
@@ -24,8 +24,13 @@ from ext.shared cimport (
 )
 from ext.tables cimport cc_tables
 
+from ext.errors import EngineError
+
 cdef enum:
     STAND_POLL_NS = 200000
+    SUM_WAIT_NS = 250000000
+
+DUMP_WAIT_NS = 60_000_000_000
 
 ctypedef struct cc_packed_key:   # an entry of state_dump(KEYS)
     uint32_t terminal, batch_no, terminal_seq, spare
@@ -110,31 +115,42 @@ cdef dict faults_of(cc_shared *s):
 
 # ---- with the sequencer standing still ----
 
-cdef int stand(cc_shared *s) except -1:
-    """Let the sequencer stop between two blocks; `walk` lets it go on. One caller at a time."""
+cdef uint32_t pauses = 0         # so that none takes another's answer for its own
+
+
+cdef bint stand(cc_shared *s, int64_t most_ns) except -1:
+    """Let the sequencer stop between two blocks; `walk` lets it go on. One caller at a time.
+
+    False: it has not in that time, as while a sync of the journal hangs.
+    """
+    global pauses
+    cdef int64_t ends = monotonic_ns() + most_ns
+    cdef uint32_t asked
     if load32(&s.running) == 0:
-        return 0
-    store32(&s.pause, 1)
+        return True
+    pauses = max(<uint32_t>1, pauses + 1)
+    asked = pauses
+    store32(&s.pause, asked)
     bell_ring(&s.ring.bell)
-    while load32(&s.paused) == 0 and load32(&s.running) != 0:
+    while load32(&s.paused) != asked and load32(&s.running) != 0:
+        if monotonic_ns() >= ends:
+            walk(s)
+            return False
         with nogil:
             sleep_ns(STAND_POLL_NS)
-    return 0
+    return True
 
 
-cdef int walk(cc_shared *s) except -1:
+cdef void walk(cc_shared *s) noexcept:
     store32(&s.pause, 0)
     bell_ring(&s.ring.bell)
-    # The next pause must not see this one's answer.
-    while load32(&s.paused) != 0 and load32(&s.running) != 0:
-        with nogil:
-            sleep_ns(STAND_POLL_NS)
 
 
 cdef object ledger_sum_of(cc_shared *s):
-    """The sum over all balances; 0, or the books are wrong."""
+    """The sum over all balances; 0, or the books are wrong. None: nobody stood still for it."""
     cdef int64_t total
-    stand(s)
+    if not stand(s, SUM_WAIT_NS):
+        return None
     with nogil:
         total = sum_of_rows(&s.tables)
     walk(s)
@@ -217,7 +233,8 @@ cdef bytes dump(const cc_tables *t, uint32_t table):
 
 cdef bytes table_dump(cc_shared *s, uint32_t table):
     """Rows of a table as they stand between two blocks."""
-    stand(s)
+    if not stand(s, DUMP_WAIT_NS):
+        raise EngineError("the sequencer does not stand still: the journal's disk hangs")
     try:
         return dump(&s.tables, table)
     finally:

@@ -96,7 +96,7 @@ class OpsService(pb_grpc.OpsServiceServicer):
     ) -> pb.GetStatusResponse:
         """Read the server's condition; see the proto."""
         del request, context
-        stats = self._engine.stats()
+        stats = await asyncio.to_thread(self._engine.stats)
         return pb.GetStatusResponse(
             version=software_version(),
             uptime_seconds=int(time.monotonic() - self._started),
@@ -180,7 +180,7 @@ class OpsService(pb_grpc.OpsServiceServicer):
             yield pb.VerifyResponse(
                 verified_seq=walk.seq, head_seq=head["acknowledged_seq"], blocks_count=walk.blocks
             )
-        ledger_sum = self._engine.stats()["ledger_sum"]
+        ledger_sum = (await asyncio.to_thread(self._engine.stats))["ledger_sum"]
         if ledger_sum:
             self._trust.lose(f"ledger: the balances add up to {ledger_sum} fen")
             raise Refusal("VERIFY_FAILED", seq=walk.seq, what="ledger", ledgerSumFen=ledger_sum)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hpack import Decoder
 
+from campuscard.v1 import ops_service_pb2, terminal_service_pb2_grpc
 from campuscard.v1 import terminal_service_pb2 as pb
-from campuscard.v1 import terminal_service_pb2_grpc
 from tests.campus import CALL_S, Campus, refusal
 from tests.conformance.frames import (
     ACK,
@@ -133,6 +134,35 @@ def test_what_waits_longer_than_its_deadline_is_not_decided(slow):
     with pytest.raises(grpc.RpcError) as caught:
         pos.transaction(900)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_what_is_wrong_can_be_seen_while_the_disk_stands_still(slow):
+    """Whoever looks then needs it most: nothing that only reads waits for the journal."""
+    campus, held = slow
+    holder = campus.open_account(top_up_fen=1_000)
+    pos = campus.terminal("POS-1")
+    acknowledged = campus.metrics()["campuscard_acknowledged_seq"]
+    with grpc.insecure_channel(campus.front_address) as channel:
+        stub = terminal_service_pb2_grpc.TerminalServiceStub(channel)
+        held.touch()
+        first = stub.Authorize.future(pos.purchase(holder, 1), timeout=60)
+        await_file(held.with_suffix(".stuck"))
+        for _ in range(2):
+            seen = campus.metrics()
+            assert seen["campuscard_acknowledged_seq"] == acknowledged
+            assert seen["campuscard_ledger_sum_fen"] == 0
+            status = campus.stub("OpsService").GetStatus(
+                ops_service_pb2.GetStatusRequest(), timeout=CALL_S
+            )
+            assert status.ledger_sum_fen == 0
+            for at in (channel, campus.raw_channel):
+                asked = health_pb2.HealthCheckRequest()
+                health = health_pb2_grpc.HealthStub(at).Check(asked, timeout=CALL_S)
+                assert health.status == health_pb2.HealthCheckResponse.SERVING
+        assert not first.done()
+        held.unlink()
+        assert first.result().decision.reason == "OK"
+    assert campus.metrics()["campuscard_acknowledged_seq"] > acknowledged
 
 
 def await_file(path):
