@@ -36,7 +36,7 @@ from clients.admin.console import (
     tr,
 )
 from clients.admin.demo_staff import CLERK, PASSWORD, TOTP_STEPS, DemoStaff
-from clients.admin.doctor import is_held
+from clients.admin.findings import is_held
 from clients.admin.load import Loader, Report
 from clients.admin.payments import open_store
 from clients.admin.terminals import (

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import platform
 import resource
 import shutil
-import socket
 import ssl
 import stat
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from clients.admin.console import tr
+from clients.admin.doctor_doors import check_certificate, check_port, check_terminals_port
+from clients.admin.findings import Finding, Health, Place, is_held
 
 SYNC_TRIES: Final = 40
 SYNC_BYTES: Final = 4096
@@ -32,33 +29,6 @@ EPOCH_OLDEST_S: Final = 1_704_067_200  # 2024-01-01
 MEMORY_FILE_SYSTEMS: Final = frozenset({"tmpfs", "ramfs"})
 UNKNOWN: Final = "unknown"
 NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph"})
-
-
-class Health(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One check: what was found, and what to do unless it is OK."""
-
-    name: str
-    health: Health
-    found: str
-    step: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What is to be looked at; the directory need not exist."""
-
-    data: Path
-    key_file: Path
-    address: str
 
 
 def examine(place: Place) -> Iterator[Finding]:
@@ -77,6 +47,8 @@ def examine(place: Place) -> Iterator[Finding]:
         check_key_file,
         check_directory,
         check_port,
+        check_terminals_port,
+        check_certificate,
     )
     for check in checks:
         try:
@@ -266,30 +238,6 @@ def check_directory(place: Place) -> Finding:
     return Finding(name="data", health=Health.OK, found=f"{place.data} ({held})")
 
 
-def check_port(place: Place) -> Finding:
-    """The gRPC port: free, or taken by a server of ours."""
-    host, _, port = place.address.rpartition(":")
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        code = probe.connect_ex((host.strip("[]"), int(port)))
-    if code == 0:
-        held = place.data.is_dir() and is_held(place.data)
-        step = (
-            ""
-            if held
-            else tr(
-                "被占用: serve --address 127.0.0.1:PORT", "Taken: serve --address 127.0.0.1:PORT"
-            )
-        )
-        health = Health.OK if held else Health.WARNING
-        found = f"{place.address} " + tr("有程序在听", "something listens")
-        return Finding(name="port", health=health, found=found, step=step)
-    if code in {errno.ECONNREFUSED, errno.EAGAIN}:
-        free = tr("空闲", "free")
-        return Finding(name="port", health=Health.OK, found=f"{place.address} {free}")
-    return Finding(name="port", health=Health.WARNING, found=f"{place.address} {os.strerror(code)}")
-
-
 def sync_times_us(directory: Path) -> list[int]:
     """Time small durable writes beside the data, microseconds each."""
     path = directory / f".doctor-{os.getpid()}"
@@ -334,19 +282,3 @@ def _synchronised() -> bool:
     """Whether some time service says that the clock is right."""
     marks = ("/run/systemd/timesync/synchronized", "/run/chrony/chronyd.pid", "/run/chronyd.pid")
     return any(Path(mark).exists() for mark in (*marks, "/run/ntpd.pid"))
-
-
-def is_held(data: Path) -> bool:
-    """Whether a process holds the directory's lock; taking it for a moment harms nobody."""
-    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    lock_file = data / "lock"
-    if lock_file.exists():
-        os.close(descriptor)
-        descriptor = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -306,13 +306,17 @@ def _value(value: object) -> object:
 
 def doctor(config: ConfigOption = None, output: OutputOption = Output.TEXT) -> None:
     """Look at this machine and the data directory, and say what to do."""
-    from clients.admin.doctor import Health, Place, examine
+    from clients.admin.doctor import examine
+    from clients.admin.findings import Health, Place
 
     settings = settings_of(config)
     place = Place(
         data=settings.data.directory,
         key_file=settings.data.key_file,
         address=settings.server.address,
+        front_address=settings.front_address,
+        certificate=settings.front.certificate,
+        key=settings.front.key,
     )
     marks = {Health.OK: "✓", Health.WARNING: "!", Health.FAILED: "✗"}
     findings = []

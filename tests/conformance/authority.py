@@ -23,9 +23,10 @@ class Leaf:
 
 
 class Authority:
-    """Issues certificates."""
+    """Issues certificates that end so many days from now."""
 
-    def __init__(self, name="Campus"):
+    def __init__(self, name="Campus", *, days=1):
+        self._days = days
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         made = self._builder(self._name, self._key.public_key())
@@ -59,6 +60,6 @@ class Authority:
             .issuer_name(self._name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(days=100))
+            .not_valid_after(now + dt.timedelta(days=self._days))
         )

@@ -12,7 +12,8 @@ import typer.main
 from campuscard.v1 import merchant_service_pb2, terminal_service_pb2
 from clients.admin.cli import app
 from clients.admin.console import _language
-from clients.admin.doctor import Health, Place, examine, file_system, sync_times_us
+from clients.admin.doctor import examine, file_system, sync_times_us
+from clients.admin.findings import Health, Place
 from clients.admin.plain import enum_number, enum_word, plain
 
 NOWHERE = "127.0.0.1:1"
