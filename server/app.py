@@ -37,7 +37,7 @@ from server.config import split_address
 from server.doors import add_papers
 from server.files import SealedFiles
 from server.first_admin import entering_first_admin
-from server.front import FrontDoor, Handlers, available
+from server.front import FrontDoor, available
 from server.front_metrics import FrontCollector
 from server.identity import NOBODY
 from server.integrity import Integrity
@@ -51,6 +51,7 @@ from server.keys import Keyring
 from server.metrics import EngineCollector
 from server.office_lane import OfficeLane
 from server.page_tokens import PageTokens
+from server.passed import Handlers
 from server.precedence import put_payments_first
 from server.projector import Projector
 from server.services.office import Office
@@ -86,6 +87,7 @@ SWITCH_S: Final = 0.001
 _TRANSPORT_TIMES: Final = 4
 """gRPC itself cuts messages only so far above our bounds: up to there a refusal says its reason."""
 _METADATA_BYTES: Final = 8_192
+_HEALTH: Final = ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch")
 _SHAPES: Final = {
     (False, False): "unary",
     (False, True): "server_stream",
@@ -240,8 +242,8 @@ class Server:
         )
         self._add_reflection(grpc_server)
         await self._listen(grpc_server)
-        stack.push_async_callback(self._stop_grpc, grpc_server, ops)
-        self._open_front(engine, guards, handlers, trust, stack)
+        stack.push_async_callback(self._stop_doors, grpc_server, ops)
+        self._open_front(engine, guards, handlers, trust)
         if settings.server.payments_first:
             _log.info("payments_run", precedence=put_payments_first())
         self._serve_metrics(metrics, stack)
@@ -361,7 +363,6 @@ class Server:
         guards: Guards,
         handlers: Handlers,
         trust: Trust,
-        stack: contextlib.AsyncExitStack,
     ) -> None:
         """Open the native door of terminals, which leaves to Python what is not hot."""
         if not self._settings.front_address or not available():
@@ -371,11 +372,10 @@ class Server:
             engine,
             guards=guards,
             handlers=handlers,
-            passed=[*front_methods(), "/grpc.health.v1.Health/Check"],
+            passed=[*front_methods(), *_HEALTH],
         )
         trust.tell(front.refuse)
         front.start()
-        stack.push_async_callback(front.stop)
         self.front_address = front.address
         self._front = front
 
@@ -396,10 +396,12 @@ class Server:
         stack.callback(stop)
         self.metrics_address = f"{host}:{http.server_port}"
 
-    async def _stop_grpc(self, grpc_server: grpc.aio.Server, ops: OpsService) -> None:
+    async def _stop_doors(self, grpc_server: grpc.aio.Server, ops: OpsService) -> None:
+        """Tell who watches, then drain both doors at once."""
         await self._health.enter_graceful_shutdown()
         ops.stop()
-        await grpc_server.stop(self._settings.server.drain_seconds)
+        front = [] if self._front is None else [self._front.stop()]
+        await asyncio.gather(grpc_server.stop(self._settings.server.drain_seconds), *front)
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -440,14 +442,11 @@ def service_names() -> list[str]:
 
 
 def front_methods() -> list[str]:
-    """Return the full names of the unary methods that are for terminals."""
-    shapes = dict(method_shapes())
+    """Return the full names of the methods that are for terminals."""
     return [
         method
         for method, permission in permissions_of(_FILES).items()
-        if shapes[method] == "unary"
-        and permission not in PUBLIC
-        and allowing(permission, NOBODY.roles) is not None
+        if permission not in PUBLIC and allowing(permission, NOBODY.roles) is not None
     ]
 
 

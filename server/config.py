@@ -169,6 +169,9 @@ class FrontSettings(_Section):
         le=1 << 30,
     )
     handed_max: int = _setting(256, "Calls with Python at once.", unit="calls", ge=1, le=65_536)
+    fed_max: int = _setting(
+        1_024, "Streams that Python answers at once.", unit="calls", ge=1, le=65_536
+    )
     frames_burst: int = _setting(
         10_000, "Frames without a call that a connection may send at once.", unit="frames", ge=100
     )

@@ -16,6 +16,9 @@ UNARY: Final[int]
 BATCH: Final[int]
 STREAM: Final[int]
 PASSED: Final[int]
+FED: Final[int]
+AHEAD_BYTES: Final[int]
+"""Of a fed call's messages: who gives them waits while so much is ahead."""
 BOUNDS: Final[dict[str, tuple[int, int, int]]]
 """Options: default, least and most."""
 
@@ -26,8 +29,8 @@ class Front:
     Args:
         engine: started.
         socket: listening, not blocking; stays the caller's to close, after ``stop``.
-        methods: full path, what it is (``UNARY``, ``BATCH``, ``STREAM``, ``PASSED``), the engine's
-            number of a unary one, largest request in bytes.
+        methods: full path, what it is (``UNARY``, ``BATCH``, ``STREAM``, ``PASSED``, ``FED``), the
+            engine's number of a unary one, largest request in bytes.
         make: makes a refusal's words, once each: from reason, field, detail, milliseconds to wait
             and bytes allowed to gRPC's code, ``grpc-message`` and ``grpc-status-details-bin`` as
             they travel.
@@ -87,8 +90,23 @@ class Front:
         the caller's certificate names or nothing.
         """
 
+    def told(self) -> list[tuple[int, bool, int]]:
+        """Return what has become of calls that Python has; ``eventfd`` says that there is something.
+
+        Each is a name of ``handed``, whether its caller is gone, and the bytes of ``write`` that are
+        ahead of a fed call's reader. A name that was answered meanwhile may be among them.
+        """
+
+    def write(self, name: int, message: bytes) -> int:
+        """Give one more message of a call of a method that is ``FED``.
+
+        Returns:
+            Bytes that are ahead of its reader, each message some more than its own. At
+            ``AHEAD_BYTES`` or above wait until ``told`` has less.
+        """
+
     def respond(self, name: int, message: bytes) -> None:
-        """Answer a call of ``handed``, or let a stream in. Once each."""
+        """Answer a call of ``handed``, let a stream in, end a fed call well. Once each."""
 
     def fail(self, name: int, code: int, message: bytes, details: bytes) -> None:
         """End a call of ``handed`` with a status as it travels. Once each."""

@@ -5,7 +5,7 @@ Types and documentation for callers are in door.pyi.
 
 import threading
 
-from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
@@ -15,12 +15,15 @@ from ext.atomics cimport monotonic_ns, store32, swap_pointer
 from ext.digest cimport wipe
 from ext.engine cimport Engine
 from ext.feed cimport feed_reset, feed_wake, feed_open, feed_close, cc_feed
-from ext.front.handover cimport handed_free, handed_return, handed_take
+from ext.front.handover cimport (
+    handed_ahead, handed_collect, handed_free, handed_leave, handed_look, handed_return,
+    handed_take, handed_told, piece_of,
+)
 from ext.front.loop cimport io_run
 from ext.front.parts cimport (
-    FRONT_BATCH, FRONT_CODES, FRONT_METHODS_MAX, FRONT_PASSED, FRONT_REASONS, FRONT_STREAM,
-    FRONT_THREADS_MAX,
-    FRONT_UNARY, cc_bounds_of_front, cc_front, cc_handed, cc_io,
+    FED_AHEAD, FRONT_BATCH, FRONT_CODES, FRONT_FED, FRONT_METHODS_MAX, FRONT_PASSED,
+    FRONT_REASONS, FRONT_STREAM, FRONT_THREADS_MAX, FRONT_UNARY, cc_bounds_of_front, cc_front,
+    cc_handed, cc_io,
 )
 from ext.front.pools cimport io_free, io_new
 from ext.front.requests cimport methods_index
@@ -29,7 +32,9 @@ from ext.front.statuses cimport statuses_close, statuses_open
 from ext.front.tls cimport tls_close, tls_open
 from ext.turns cimport thread_named
 
-UNARY, BATCH, STREAM, PASSED = FRONT_UNARY, FRONT_BATCH, FRONT_STREAM, FRONT_PASSED
+UNARY, BATCH, STREAM = FRONT_UNARY, FRONT_BATCH, FRONT_STREAM
+PASSED, FED = FRONT_PASSED, FRONT_FED
+AHEAD_BYTES = FED_AHEAD
 
 # name: (default, least, most)
 BOUNDS = {
@@ -43,12 +48,13 @@ BOUNDS = {
     "header_bytes": (8_192, 512, 65_536),
     "held_bytes": (4_194_304, 65_536, 1 << 30),
     "handed_max": (256, 1, 65_536),
+    "fed_max": (1_024, 1, 65_536),
     "frames_burst": (10_000, 100, 1 << 24),
     "frames_rate": (5_000, 4, 1 << 24),
     "handshake_ms": (20_000, 100, 600_000),
     "idle_ms": (600_000, 0, 86_400_000),
     "age_ms": (0, 0, 86_400_000),
-    "grace_ms": (10_000, 100, 600_000),
+    "grace_ms": (10_000, 100, 700_000),
     "keepalive_ms": (30_000, 0, 3_600_000),
     "spin_us": (0, 0, 1_000),
     "rate": (200, 1, 1_000_000),
@@ -71,6 +77,7 @@ cdef int set_bounds(cc_front *f, dict options) except -1:
     b.stream_in_flight, b.header_bytes = n["stream_in_flight"], n["header_bytes"]
     b.connection_in_flight = n["connection_in_flight"]
     b.held_bytes, b.handed_max = n["held_bytes"], n["handed_max"]
+    b.fed_max = n["fed_max"]
     b.frames_burst, b.frames_rate = n["frames_burst"], n["frames_rate"]
     b.handshake_ms, b.idle_ms, b.age_ms = n["handshake_ms"], n["idle_ms"], n["age_ms"]
     b.grace_ms, b.keepalive_ms, b.spin_us = n["grace_ms"], n["keepalive_ms"], n["spin_us"]
@@ -89,6 +96,20 @@ cdef list metadata_of(const cc_handed *h):
         key = PyBytes_FromStringAndSize(<const char *>at, name).decode("ascii", "replace")
         found.append((key, PyBytes_FromStringAndSize(<const char *>at + name, value)))
         at += name + value
+    return found
+
+
+cdef list told_of(cc_front *f):
+    cdef cc_handed *h = handed_told(f)
+    cdef cc_handed *next
+    cdef bint gone
+    cdef uint64_t ahead
+    found = []
+    while h != NULL:
+        next = h.next_told
+        if handed_look(h, &gone, &ahead):
+            found.append((<uintptr_t>h, bool(gone), ahead))
+        h = next
     return found
 
 
@@ -126,7 +147,13 @@ cdef class Front:
             return
         for i in range(FRONT_THREADS_MAX):
             if self.f.io[i] != NULL:
+                h = handed_collect(self.f.io[i])
+                while h != NULL:
+                    next = h.next
+                    handed_leave(h)
+                    h = next
                 io_free(self.f.io[i])
+        told_of(self.f)
         h = handed_take(self.f)
         while h != NULL:
             next = h.next
@@ -236,6 +263,21 @@ cdef class Front:
             calls.append((<uintptr_t>h, h.method, metadata_of(h), message, left, terminal))
             h = next
         return calls
+
+    def told(self):
+        """Return what has become of calls that Python has; see door.pyi."""
+        return told_of(self.f)
+
+    def write(self, uintptr_t name, bytes message not None):
+        """Give one more message of a call that is fed; see door.pyi."""
+        cdef cc_handed *h = <cc_handed *>name
+        cdef uint8_t *copy = copy_of(message)
+        cdef cc_handed *piece = piece_of(h, copy, <uint32_t>len(message))
+        if piece == NULL:
+            free(copy)
+            raise MemoryError
+        handed_return(piece)
+        return handed_ahead(h)
 
     def respond(self, uintptr_t name, bytes message not None):
         """Answer a call of `handed` well. Once each."""

@@ -1,4 +1,8 @@
-"""Calls that Python answers travel by name: one whose stream has died is found to be gone."""
+"""Calls that Python answers travel by name: one whose stream has died is found to be gone.
+
+What is handed over is Python's until it is returned, and its thread's from then on. Between the
+two it may stand in the list of what Python is to look at again; who is last frees it.
+"""
 
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -6,12 +10,17 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from posix.unistd cimport write
 
-from ext.atomics cimport add32, cas_pointer, load32, load_pointer, swap_pointer
+from ext.atomics cimport (
+    add32, cas_pointer, load32, load64, load_pointer, store32, store64, swap32, swap_pointer,
+)
 from ext.digest cimport wipe
 from ext.feed cimport feed_wake
-from ext.front.parts cimport FRONT_STREAM, cc_call, cc_front, cc_handed, cc_io
+from ext.front.parts cimport (
+    FED_AHEAD, FED_MESSAGE, FRONT_FED, FRONT_STREAM, TOLD, TOLD_LAST, TOLD_NOTHING, cc_call,
+    cc_front, cc_handed, cc_io, cc_status,
+)
 from ext.front.pools cimport call_named
-from ext.front.responses cimport call_refuse_made, call_refuse_for, call_respond
+from ext.front.responses cimport call_finish, call_refuse, call_refuse_for, call_respond, call_say
 from ext.reasons cimport CC_R_QUEUE_FULL
 
 
@@ -50,11 +59,11 @@ cdef cc_handed *copy_of(cc_call *call, const uint8_t *message, size_t length) no
     return handed
 
 
-cdef bint push(void **list, cc_handed *handed) noexcept nogil:
+cdef bint push(void **list, cc_handed *handed, cc_handed **next) noexcept nogil:
     """Put it in front; True when the list was empty, and its taker may not be looking."""
     cdef void *head = load_pointer(list)
     while True:
-        handed.next = <cc_handed *>head
+        next[0] = <cc_handed *>head
         if cas_pointer(list, &head, handed):
             return head == NULL
 
@@ -72,21 +81,92 @@ cdef cc_handed *take_all(void **list) noexcept nogil:
     return oldest
 
 
+cdef inline uint32_t *count_of(cc_front *front, uint32_t method) noexcept nogil:
+    """Fed calls last long: they have places of their own, so that the others find theirs."""
+    return &front.fed_count if front.method[method].kind == FRONT_FED else &front.handed_count
+
+
+cdef void ring(cc_front *front) noexcept nogil:
+    cdef uint64_t one = 1
+    while write(front.handed_eventfd, &one, 8) < 0 and errno == EINTR:
+        pass
+
+
 cdef void call_hand(cc_call *call, const uint8_t *message, size_t length) noexcept nogil:
     cdef cc_front *front = call.io.front
+    cdef bint fed = call.method.kind == FRONT_FED
+    cdef uint32_t *count = count_of(front, <uint32_t>(call.method - front.method))
     cdef cc_handed *handed = NULL
-    cdef uint64_t one = 1
-    if load32(&front.handed_count) < front.bounds.handed_max:
+    if load32(count) < (front.bounds.fed_max if fed else front.bounds.handed_max):
         handed = copy_of(call, message, length)
     if handed == NULL:
         call_refuse_for(call, CC_R_QUEUE_FULL, 0)
         return
-    add32(&front.handed_count, 1)
-    call.handed = True
+    add32(count, 1)
+    call.handed = handed
     call.io.handed += 1
-    if push(&front.handed, handed):
-        while write(front.handed_eventfd, &one, 8) < 0 and errno == EINTR:
-            pass
+    if push(&front.handed, handed, &handed.next):
+        ring(front)
+
+
+# ---- what Python is to look at again ----
+
+cdef void tell(cc_handed *handed) noexcept nogil:
+    cdef cc_front *front = handed.io.front
+    if swap32(&handed.told, TOLD) == TOLD_NOTHING:
+        if push(&front.told, handed, &handed.next_told):
+            ring(front)
+
+
+cdef void handed_gone(cc_call *call) noexcept nogil:
+    store32(&call.handed.gone, 1)
+    tell(call.handed)
+    call.handed = NULL
+
+
+cdef void handed_read(cc_call *call) noexcept nogil:
+    """Told once in half of what may wait: whoever waits has written all of it since, or more."""
+    cdef cc_handed *handed = call.handed
+    store64(&handed.taken, handed.carried)
+    if handed.carried - handed.told_taken >= FED_AHEAD // 2:
+        handed.told_taken = handed.carried
+        tell(handed)
+
+
+cdef cc_handed *handed_told(cc_front *front) noexcept nogil:
+    return <cc_handed *>swap_pointer(&front.told, NULL)
+
+
+cdef bint handed_look(cc_handed *handed, bint *gone, uint64_t *ahead) noexcept nogil:
+    """Read first: once it is out of the list, it is its thread's to free."""
+    gone[0] = load32(&handed.gone) != 0
+    ahead[0] = handed.written - load64(&handed.taken)
+    if swap32(&handed.told, TOLD_NOTHING) == TOLD_LAST:
+        handed_free(handed)
+        return False
+    return True
+
+
+cdef void handed_leave(cc_handed *handed) noexcept nogil:
+    """Its thread is done with it. In the list it stays until Python has taken it from there."""
+    if swap32(&handed.told, TOLD_LAST) != TOLD:
+        handed_free(handed)
+
+
+# ---- back ----
+
+cdef cc_handed *piece_of(cc_handed *handed, uint8_t *message, uint32_t length) noexcept nogil:
+    cdef cc_handed *piece = <cc_handed *>calloc(1, sizeof(cc_handed))
+    if piece == NULL:
+        return NULL
+    piece.io, piece.index, piece.generation = handed.io, handed.index, handed.generation
+    piece.piece, piece.message, piece.message_length = True, message, length
+    handed.written += length + FED_MESSAGE
+    return piece
+
+
+cdef uint64_t handed_ahead(const cc_handed *handed) noexcept nogil:
+    return handed.written - load64(&handed.taken)
 
 
 cdef cc_handed *handed_take(cc_front *front) noexcept nogil:
@@ -95,7 +175,7 @@ cdef cc_handed *handed_take(cc_front *front) noexcept nogil:
 
 cdef void handed_return(cc_handed *handed) noexcept nogil:
     cdef cc_io *io = handed.io
-    if push(&io.returned, handed):
+    if push(&io.returned, handed, &handed.next):
         feed_wake(&io.feed)
 
 
@@ -106,16 +186,40 @@ cdef cc_handed *handed_collect(cc_io *io) noexcept nogil:
 cdef cc_call *handed_settle(cc_io *io, cc_handed *handed) noexcept nogil:
     cdef cc_call *call = call_named(io, handed.index, handed.generation)
     cdef cc_call *admitted = NULL
-    if call != NULL and call.conn != NULL:
-        call.handed = False
+    if handed.piece:
+        if call != NULL:
+            feed(call, handed)
+        handed_free(handed)
+        return NULL
+    if call != NULL:
+        call.handed = NULL
         if handed.code != 0:
-            call_refuse_made(
-                call, handed.code, handed.metadata, handed.metadata_length, handed.details,
-                handed.details_length)
+            end_as(call, handed)
         elif call.method.kind == FRONT_STREAM:
             admitted = call
+        elif call.method.kind == FRONT_FED:
+            call_finish(call, NULL)
         else:
             call_respond(call, handed.message, handed.message_length)
-    add32(&io.front.handed_count, <uint32_t>-1)
-    handed_free(handed)
+    add32(count_of(io.front, handed.method), <uint32_t>-1)
+    handed_leave(handed)
     return admitted
+
+
+cdef void feed(cc_call *call, const cc_handed *piece) noexcept nogil:
+    call.handed.carried += piece.message_length + FED_MESSAGE
+    if not call_say(call, piece.message, piece.message_length):
+        handed_gone(call)
+
+
+cdef void end_as(cc_call *call, cc_handed *handed) noexcept nogil:
+    """The words are the call's from now on."""
+    cdef cc_status *status = <cc_status *>calloc(1, sizeof(cc_status))
+    if status == NULL:
+        call_refuse(call, call.io.front.failed)
+        return
+    status.code = handed.code
+    status.message, status.message_length = <char *>handed.metadata, handed.metadata_length
+    status.details, status.details_length = <char *>handed.details, handed.details_length
+    handed.metadata = handed.details = NULL
+    call_finish(call, status)

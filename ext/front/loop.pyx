@@ -12,7 +12,8 @@ from ext.front.net cimport (
     epoll_event, epoll_wait, net_accept, poll_add, poll_drop,
 )
 from ext.front.nghttp2 cimport (
-    NGHTTP2_CANCEL, NGHTTP2_FLAG_NONE, nghttp2_submit_ping, nghttp2_submit_rst_stream,
+    NGHTTP2_CANCEL, NGHTTP2_FLAG_NONE, NGHTTP2_NO_ERROR, nghttp2_submit_ping,
+    nghttp2_submit_rst_stream,
 )
 from ext.front.parts cimport (
     CALL_ASKING, CONN_STAYS, CONN_WARNED, FRONT_STREAM, cc_bounds_of_front, cc_call, cc_conn,
@@ -163,6 +164,11 @@ cdef void slow_requests(cc_conn *conn) noexcept nogil:
                 and past(conn.io.now_ns, call.began_ns, conn.io.front.bounds.handshake_ms)):
             nghttp2_submit_rst_stream(
                 conn.session, NGHTTP2_FLAG_NONE, call.stream, NGHTTP2_CANCEL)
+            conn_mark(conn)
+        elif call.said and past(conn.io.now_ns, call.began_ns, conn.io.front.bounds.handshake_ms):
+            call.said = False
+            nghttp2_submit_rst_stream(
+                conn.session, NGHTTP2_FLAG_NONE, call.stream, NGHTTP2_NO_ERROR)
             conn_mark(conn)
         call = call.next
 

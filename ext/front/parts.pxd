@@ -24,17 +24,26 @@ cdef enum:
     FRONT_INBOX = 32768            # bytes of one read: a busy connection's turn
     FRONT_OUTBOX = 65536           # bytes of one write
     SMALL_MESSAGE = 256            # a request that needs no memory of its own
+    FED_AHEAD = 65536              # bytes of a fed call that may wait for its reader
+    FED_MESSAGE = 128              # that each of its messages counts more
+    DISCARD_MAX = 1048576          # bytes of a request that may still come behind its answer
 
     # what a method is
     FRONT_UNARY = 1
     FRONT_BATCH = 2
     FRONT_STREAM = 3
     FRONT_PASSED = 4               # answered by Python
+    FRONT_FED = 5                  # answered by Python, message after message
 
     # whether a connection leaves
     CONN_STAYS = 0
     CONN_WARNED = 1                # it is told that it will; calls on their way are still taken
     CONN_LEAVES = 2                # no more calls are taken
+
+    # whether Python is to look at a call that it has
+    TOLD_NOTHING = 0
+    TOLD = 1                       # it is in the list
+    TOLD_LAST = 2                  # and to be freed by who takes it from there
 
     # what becomes of a call
     CALL_ASKING = 0                # its request is still coming
@@ -45,6 +54,7 @@ ctypedef struct cc_call
 ctypedef struct cc_conn
 ctypedef struct cc_io
 ctypedef struct cc_front
+ctypedef struct cc_handed
 
 ctypedef struct cc_buffer:
     uint8_t *at
@@ -78,7 +88,8 @@ ctypedef struct cc_bounds_of_front:
     uint32_t connection_in_flight  # of all its streams together
     uint32_t header_bytes
     uint32_t held_bytes            # of requests and answers of one connection
-    uint32_t handed_max            # calls with Python at once
+    uint32_t handed_max            # calls with Python at once,
+    uint32_t fed_max               # and of those that it feeds
     uint32_t frames_burst          # frames without work that a connection may send at once,
     uint32_t frames_rate           # and each second
     uint32_t handshake_ms          # until the peer's first settings, or a request's end
@@ -106,6 +117,8 @@ ctypedef struct cc_call:
     cc_io *io
     cc_method *method              # NULL: not known
     const cc_status *status        # how it ends; NULL: well
+    cc_status *own                 # the same, made for this call alone
+    cc_handed *handed              # Python has it
     cc_slot *first                 # not yet answered, oldest first
     cc_slot *last
     uint32_t slots                 # of these
@@ -115,7 +128,8 @@ ctypedef struct cc_call:
     uint32_t deadline_ms           # of the engine's clock; 0 none
     uint32_t header_bytes
     uint32_t batch_wanted          # items of a batch
-    int64_t began_ns
+    int64_t began_ns               # the peer's time for its request, or what is left of it
+    uint32_t discarded             # bytes of it that came too late to matter
     uint8_t state                  # CALL_*
     uint8_t post, grpc, encoded    # what its headers said
     uint8_t signed_in              # it carries a token
@@ -124,7 +138,7 @@ ctypedef struct cc_call:
     uint8_t deferred               # HTTP/2 waits for us to have something
     uint8_t drained                # no more of its messages will be taken
     uint8_t over                   # nothing comes after what is in `answer`
-    uint8_t handed                 # Python has it
+    uint8_t said                   # our end is on its way
     cc_buffer request              # bytes not yet taken
     cc_buffer answer               # bytes not yet sent
     cc_buffer metadata             # of calls that may go to Python
@@ -165,7 +179,7 @@ ctypedef struct cc_bucket:
     int64_t filled_ns
     int64_t tokens                 # thousandths of a call
 
-ctypedef struct cc_handed:         # a call on its way to Python, or back
+ctypedef struct cc_handed:         # a call on its way to Python, or back; or a message back
     cc_handed *next
     cc_io *io
     uint32_t index, generation
@@ -177,6 +191,13 @@ ctypedef struct cc_handed:         # a call on its way to Python, or back
     uint8_t *metadata              # here: names and values; back: grpc-message
     uint8_t *message               # here: the request; back: the response
     uint8_t *details               # back: grpc-status-details-bin
+    bint piece                     # one message of a call that goes on
+    cc_handed *next_told           # of what Python is to look at again
+    uint32_t told                  # TOLD_*
+    uint32_t gone                  # nobody waits for it any more
+    uint64_t taken                 # of `written`: what its reader has taken
+    uint64_t written               # bytes of a fed call: Python's own count,
+    uint64_t carried, told_taken   # and its thread's
 
 ctypedef struct cc_io:             # one thread
     cc_feed feed                   # answers, and the bell of what Python returns
@@ -230,7 +251,8 @@ ctypedef struct cc_front:
     uint32_t refusing_retry_ms     # written before it
     int handed_eventfd
     void *handed                   # cc_handed, newest first
-    uint32_t handed_count
+    void *told                     # cc_handed, newest first
+    uint32_t handed_count, fed_count
     void *status[FRONT_STATUSES]   # const cc_status, found by what they were made for
     const cc_status *failed        # INTERNAL: when there is nothing better
     void *maker                    # the Python object that makes statuses

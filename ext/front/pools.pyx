@@ -111,7 +111,7 @@ cdef cc_call *call_named(cc_io *io, uint32_t index, uint32_t generation) noexcep
     if index >= io.call_parts * PART:
         return NULL
     call = &(<cc_call *>io.call_part[index // PART])[index % PART]
-    return call if call.generation == generation and call.handed else NULL
+    return call if call.generation == generation and call.handed != NULL else NULL
 
 
 cdef void call_give_back(cc_call *call) noexcept nogil:

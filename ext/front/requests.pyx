@@ -9,10 +9,12 @@ from ext.commands cimport (
 )
 from ext.digest cimport wipe
 from ext.front.handover cimport call_hand
-from ext.front.nghttp2 cimport nghttp2_session_consume_stream
+from ext.front.nghttp2 cimport (
+    NGHTTP2_FLAG_NONE, NGHTTP2_NO_ERROR, nghttp2_session_consume_stream, nghttp2_submit_rst_stream,
+)
 from ext.front.parts cimport (
-    CALL_ASKED, CALL_ASKING, FRONT_BATCH, FRONT_PASSED, FRONT_PATHS, FRONT_STREAM, cc_call,
-    cc_conn, cc_front, cc_method, cc_slot,
+    CALL_ASKED, CALL_ASKING, DISCARD_MAX, FRONT_BATCH, FRONT_FED, FRONT_PASSED, FRONT_PATHS,
+    FRONT_STREAM, cc_call, cc_conn, cc_front, cc_method, cc_slot,
 )
 from ext.front.pools cimport buffer_add, call_take, slot_pop, slot_take
 from ext.front.rates cimport rate_take
@@ -199,9 +201,21 @@ cdef bint frame_allowed(cc_call *call, const uint8_t *at) noexcept nogil:
     return True
 
 
+cdef size_t discard(cc_call *call, size_t length) noexcept nogil:
+    """Some clients send a refused request to its end before they read; a bound all the same."""
+    if call.discarded <= DISCARD_MAX:
+        call.discarded += <uint32_t>length
+        return length
+    if call.said:
+        call.said = False
+        nghttp2_submit_rst_stream(
+            call.conn.session, NGHTTP2_FLAG_NONE, call.stream, NGHTTP2_NO_ERROR)
+    return 0
+
+
 cdef size_t call_data(cc_call *call, const uint8_t *data, size_t length) noexcept nogil:
     if call.state != CALL_ASKING or call.drained:
-        return length
+        return discard(call, length)
     if not buffer_add(call, &call.request, data, length):
         call_refuse_for(call, CC_R_QUEUE_FULL, 0)
         return length
@@ -230,7 +244,7 @@ cdef void call_end(cc_call *call) noexcept nogil:
         return
     length = call.request.length - FRAME
     call.state = CALL_ASKED
-    if call.method.kind == FRONT_PASSED or call.signed_in:
+    if call.method.kind in (FRONT_PASSED, FRONT_FED) or call.signed_in:
         call_hand(call, call.request.at + FRAME, length)
     elif call.method.kind == FRONT_BATCH:
         batch_ask(call, call.request.at + FRAME, length)
@@ -424,7 +438,7 @@ cdef void stream_take(cc_call *call) noexcept nogil:
     """What is taken widens the peer's window again: so it sends no more than we take."""
     cdef const uint8_t *at
     cdef size_t left, size, taken = 0
-    if call.conn == NULL or call.drained or call.handed or call.state != CALL_ASKING:
+    if call.conn == NULL or call.drained or call.handed != NULL or call.state != CALL_ASKING:
         return
     while may_ask(call):
         left = call.request.length - taken

@@ -17,12 +17,12 @@ cdef inline void count_reason(cc_call *call, int reason) noexcept nogil:
 cdef void call_refuse(cc_call *call, const cc_status *status) noexcept nogil
 # The same by a reason alone; retry 0: as the catalogue says.
 cdef void call_refuse_for(cc_call *call, int reason, uint32_t retry_after_ms) noexcept nogil
-# The same in words that Python has made for this one call; they are copied.
-cdef void call_refuse_made(
-    cc_call *call, uint32_t code, const uint8_t *message, size_t message_length,
-    const uint8_t *details, size_t details_length) noexcept nogil
+# Ends a call of Python's after what it said: NULL well, else so. The status is the call's then.
+cdef void call_finish(cc_call *call, cc_status *own) noexcept nogil
 # Ends a call that is no gRPC, by HTTP's own status.
 cdef void call_refuse_http(cc_call *call, const char *status) noexcept nogil
+# One of a call's responses; False: it has no place, or nobody waits, and the call has ended.
+cdef bint call_say(cc_call *call, const uint8_t *message, size_t length) noexcept nogil
 # The one response of a call, then its end.
 cdef void call_respond(cc_call *call, const uint8_t *message, size_t length) noexcept nogil
 # A command has been decided.

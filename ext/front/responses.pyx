@@ -1,11 +1,11 @@
 """Answers of calls: framed messages into a call's buffer, headers and trailers to HTTP/2."""
 
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport strlen
+from libc.string cimport memcpy, strlen
 
 from ext.commands cimport CC_OP_GET_TRANSACTION, CC_ST_OK, cc_reply
 from ext.front.nghttp2 cimport (
-    NGHTTP2_FLAG_NONE, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NV_FLAG_NO_COPY_NAME,
+    NGHTTP2_CANCEL, NGHTTP2_FLAG_NONE, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NV_FLAG_NO_COPY_NAME,
     NGHTTP2_NV_FLAG_NO_COPY_VALUE, nghttp2_data_provider, nghttp2_nv, nghttp2_session_resume_data,
     nghttp2_submit_response, nghttp2_submit_rst_stream, nghttp2_submit_trailer,
 )
@@ -13,8 +13,8 @@ from ext.front.parts cimport (
     CALL_ANSWERED, FRONT_BATCH, FRONT_METHODS_MAX, FRONT_STREAM, cc_call, cc_conn, cc_slot,
     cc_status,
 )
-from ext.front.pools cimport buffer_add, buffer_free, buffer_room, call_give_back, slot_pop
-from ext.front.statuses cimport status_of
+from ext.front.pools cimport buffer_free, buffer_room, call_give_back, slot_pop
+from ext.front.statuses cimport status_forget, status_of
 from ext.reasons cimport CC_R_INTERNAL, CC_R_QUEUE_FULL
 from ext.tables cimport cc_tables
 from ext.wire_batch cimport WIRE_RESULT_MAX, wire_put_result, wire_put_undecided
@@ -26,6 +26,7 @@ from ext.wire_encode cimport (
 cdef enum:
     FRAME = 5                # a flag and four bytes of length before each message
     BACKLOG = 65536          # bytes of a stream's answers that wait for a slow reader
+    DEADLINE_EXCEEDED = 4    # of gRPC
     NV_FIXED = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
 
 
@@ -144,30 +145,25 @@ cdef void call_refuse_for(cc_call *call, int reason, uint32_t retry_after_ms) no
         call_refuse(call, status_of(call.io.front, reason, retry_after_ms))
 
 
-cdef void call_refuse_made(
-    cc_call *call, uint32_t code, const uint8_t *message, size_t message_length,
-    const uint8_t *details, size_t details_length,
-) noexcept nogil:
-    cdef nghttp2_nv nv[5]
-    cdef size_t n = 4, i
-    cdef const char *number = CODES[min(code, <uint32_t>16)]
+cdef void call_finish(cc_call *call, cc_status *own) noexcept nogil:
     if call.conn == NULL or call.state == CALL_ANSWERED:
+        if own != NULL:
+            status_forget(own)
         return
-    call.state = CALL_ANSWERED
-    call.begun = call.over = call.drained = True
-    put_header(&nv[0], b":status", 7, b"200", 3)
-    put_header(&nv[1], b"content-type", 12, b"application/grpc", 16)
-    put_header(&nv[2], b"grpc-status", 11, number, strlen(number))
-    put_header(&nv[3], b"grpc-message", 12, <const char *>message, message_length)
-    if details_length != 0:
-        put_header(
-            &nv[4], b"grpc-status-details-bin", 23, <const char *>details, details_length)
-        n = 5
-    for i in range(3, n):
-        nv[i].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME
-    nghttp2_submit_response(call.conn.session, call.stream, nv, n, NULL)
-    call.io.count[call.method - call.io.front.method][min(code, <uint32_t>16)] += 1
-    conn_mark(call.conn)
+    call.status = call.own = own
+    call.state, call.drained = CALL_ANSWERED, True
+    if own != NULL and not call.begun:
+        refuse_at_once(call)
+    elif (own != NULL and own.code == DEADLINE_EXCEEDED
+            and call.answer.read != call.answer.length):
+        # Who has not taken in time what was said will not wait for the end either.
+        nghttp2_submit_rst_stream(
+            call.conn.session, NGHTTP2_FLAG_NONE, call.stream, NGHTTP2_CANCEL)
+        count_end(call)
+        conn_mark(call.conn)
+    else:
+        call.over = True
+        call_begin(call)
 
 
 cdef void call_refuse_http(cc_call *call, const char *status) noexcept nogil:
@@ -189,20 +185,27 @@ cdef inline void put_frame(uint8_t *at, size_t length) noexcept nogil:
     at[3], at[4] = <uint8_t>(length >> 8), <uint8_t>length
 
 
-cdef void call_respond(cc_call *call, const uint8_t *message, size_t length) noexcept nogil:
-    cdef uint8_t head[FRAME]
+cdef bint call_say(cc_call *call, const uint8_t *message, size_t length) noexcept nogil:
+    cdef uint8_t *at
     if call.conn == NULL or call.state == CALL_ANSWERED:
-        return
-    put_frame(head, length)
-    if not (buffer_add(call, &call.answer, head, FRAME)
-            and buffer_add(call, &call.answer, message, length)):
+        return False
+    if call.answer.read == call.answer.length:
+        call.answer.read = call.answer.length = 0
+    at = buffer_room(call, &call.answer, FRAME + length)
+    if at == NULL:
         # The decision stands; who asks again under the same key is told.
-        buffer_free(call, &call.answer)
         call_refuse_for(call, CC_R_QUEUE_FULL, 0)
-        return
-    call.state = CALL_ANSWERED
-    call.over = True
+        return False
+    put_frame(at, length)
+    memcpy(at + FRAME, message, length)
+    call.answer.length += FRAME + length
     call_begin(call)
+    return True
+
+
+cdef void call_respond(cc_call *call, const uint8_t *message, size_t length) noexcept nogil:
+    if call_say(call, message, length):
+        call.state, call.over = CALL_ANSWERED, True
 
 
 cdef size_t encode(cc_call *call, const cc_reply *reply, uint8_t *to) noexcept nogil:
@@ -331,6 +334,9 @@ cdef void call_gone(cc_call *call) noexcept nogil:
     buffer_free(call, &call.request)
     buffer_free(call, &call.answer)
     buffer_free(call, &call.metadata)
+    if call.own != NULL:
+        status_forget(call.own)
+        call.status = call.own = NULL
     call.conn = NULL
     if call.out == 0:
         call_give_back(call)

@@ -7,6 +7,7 @@ from posix.unistd cimport close
 
 from ext.atomics cimport load_pointer
 from ext.digest cimport wipe
+from ext.front.handover cimport handed_gone, handed_read
 from ext.front.net cimport (
     CC_NET_AGAIN, CC_NET_GONE, EPOLLIN, EPOLLOUT, EPOLLRDHUP, net_recv, net_send, poll_add,
     poll_change, poll_drop,
@@ -38,8 +39,8 @@ from ext.front.nghttp2 cimport (
     nghttp2_submit_rst_stream, nghttp2_submit_settings, nghttp2_submit_shutdown_notice,
 )
 from ext.front.parts cimport (
-    CONN_LEAVES, CONN_STAYS, CONN_WARNED, FRONT_INBOX, FRONT_OUTBOX, cc_call, cc_conn, cc_front,
-    cc_io,
+    CALL_ANSWERED, CONN_LEAVES, CONN_STAYS, CONN_WARNED, FRONT_INBOX, FRONT_OUTBOX, cc_call,
+    cc_conn, cc_front, cc_io,
 )
 from ext.front.requests cimport (
     call_data, call_end, call_header, call_headers_end, call_open, stream_take,
@@ -78,10 +79,13 @@ cdef int on_begin_frame(
 ) noexcept nogil:
     """Count what brings no call on: more of it than a client sends ends the connection."""
     cdef cc_conn *conn = <cc_conn *>user_data
+    cdef cc_call *call
     if hd.type == NGHTTP2_HEADERS:
         return 0
-    if hd.type == NGHTTP2_DATA and hd.length != 0 and call_of(session, hd.stream_id) != NULL:
-        return 0
+    if hd.type == NGHTTP2_DATA and hd.length != 0:
+        call = call_of(session, hd.stream_id)
+        if call != NULL and call.state != CALL_ANSWERED:
+            return 0
     spend(conn, 1)
     return 0
 
@@ -158,15 +162,23 @@ cdef int on_frame(
 cdef int on_sent(
     nghttp2_session *session, const nghttp2_frame *frame, void *user_data,
 ) noexcept nogil:
-    # A call that was answered before its request had come: the peer need not send the rest.
+    cdef cc_call *call
     if (frame.hd.type == NGHTTP2_HEADERS and frame.hd.flags & NGHTTP2_FLAG_END_STREAM
             and nghttp2_session_get_stream_remote_close(session, frame.hd.stream_id) == 0):
-        nghttp2_submit_rst_stream(
-            session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR)
+        # Answered before its request had come: the peer may send the rest, for nobody.
+        call = call_of(session, frame.hd.stream_id)
+        if call != NULL:
+            call.said, call.began_ns = True, call.io.now_ns
     elif frame.hd.type == NGHTTP2_GOAWAY and (<cc_conn *>user_data).leaving == CONN_WARNED:
         # Pings overtake what is queued. This one's answer says that the warning was heard.
         nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, WARNED)
     return 0
+
+
+cdef inline void call_lost(cc_call *call) noexcept nogil:
+    if call.handed != NULL:
+        handed_gone(call)
+    call_gone(call)
 
 
 cdef int on_stream_close(
@@ -175,7 +187,7 @@ cdef int on_stream_close(
     cdef cc_call *call = call_of(session, stream_id)
     if call != NULL:
         nghttp2_session_set_stream_user_data(session, stream_id, NULL)
-        call_gone(call)
+        call_lost(call)
     return 0
 
 
@@ -195,6 +207,8 @@ cdef long call_read(
     if left != 0:
         memcpy(buf, call.answer.at + call.answer.read, left)
         call.answer.read += left
+    if call.handed != NULL and call.answer.read == call.answer.length:
+        handed_read(call)
     if call.over and call.answer.read == call.answer.length:
         data_flags[0] |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM
         call_trailers(call)
@@ -287,7 +301,7 @@ cdef void conn_close(cc_conn *conn) noexcept nogil:
     """Deleting a session does not report its streams as closed: the calls are ours to end."""
     cdef cc_io *io = conn.io
     while conn.calls != NULL:
-        call_gone(conn.calls)
+        call_lost(conn.calls)
     nghttp2_session_del(conn.session)
     tls_end(conn.ssl)
     poll_drop(io.poll, conn.fd)

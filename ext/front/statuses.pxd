@@ -20,3 +20,5 @@ cdef const cc_status *status_of_field(
     cc_front *front, const cc_wire_error *err) noexcept nogil
 # A request above a method's bound.
 cdef const cc_status *status_of_size(cc_front *front, uint32_t allowed) noexcept nogil
+# One that was made for a single call.
+cdef void status_forget(cc_status *status) noexcept nogil

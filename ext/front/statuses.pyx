@@ -32,14 +32,14 @@ cdef void statuses_close(cc_front *front) noexcept:
     for i in range(FRONT_STATUSES):
         status = <cc_status *>front.status[i]
         if status != NULL and status != front.failed:
-            forget(status)
+            status_forget(status)
     if front.failed != NULL:
-        forget(<cc_status *>front.failed)
+        status_forget(<cc_status *>front.failed)
     if front.maker != NULL:
         Py_DECREF(<object>front.maker)
 
 
-cdef void forget(cc_status *status) noexcept:
+cdef void status_forget(cc_status *status) noexcept nogil:
     free(<void *>status.message)
     free(<void *>status.details)
     free(status)
@@ -73,7 +73,7 @@ cdef const cc_status *made(cc_front *front, const cc_status *wanted, str path) e
         status.message, status.message_length = copied(message), len(message)
         status.details, status.details_length = copied(details), len(details)
     except BaseException:
-        forget(status)
+        status_forget(status)
         raise
     return status
 

@@ -335,6 +335,20 @@ def test_curl_that_speaks_no_grpc_is_told_so(site, tmp_path):
     assert headers["status"] == "405"
 
 
+@pytest.mark.parametrize("size", [10, 60_000, 900_000])
+def test_curl_that_still_sends_when_it_is_refused_hears_why(site, tmp_path, size):
+    """It takes a reset behind the answer for an error, though that says NO_ERROR."""
+    body = tmp_path / "form"
+    body.write_bytes(bytes(size))
+    kind = ["-H", "Content-Type: application/json"]
+    headers, _ = curl(site, tmp_path, *kind, "--data-binary", f"@{body}")
+    assert headers["status"] == "415"
+    body.write_bytes(b"\0" + size.to_bytes(4) + bytes(size))
+    headers, _ = curl(site, tmp_path, *HEADERS, "--data-binary", f"@{body}")
+    assert headers["status"] == "200"
+    assert headers["grpc-status"] in {"3", "8"}, "no request, or too large a one"
+
+
 def test_a_form_is_told_that_it_is_none(site, tmp_path):
     need("nghttp")
     form = tmp_path / "form"

@@ -30,9 +30,9 @@ def bearer(token):
     return [("authorization", f"Bearer {token}")]
 
 
-def test_every_unary_method_of_terminals_is_answered_at_their_door(doors):
+def test_every_method_of_terminals_is_answered_at_their_door(doors):
     """None is UNIMPLEMENTED: a terminal needs one connection."""
-    methods = front_methods()
+    methods = [method for method in front_methods() if method != SERVICE + "AuthorizeStream"]
     assert SERVICE + "ChangePin" in methods
     assert "/campuscard.v1.AccessService/CheckAccess" in methods
     for method in methods:
