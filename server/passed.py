@@ -167,7 +167,7 @@ class _Status(grpc.Status):
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
         self.code = code
         self.details = details
-        self.trailing_metadata = None
+        self.trailing_metadata = ()
 
 
 class _Details(grpc.HandlerCallDetails):
@@ -256,9 +256,7 @@ class Passing:
         # Here and not in the task: one that is cancelled before it begins has no line that runs.
         task.add_done_callback(lambda task: self._end(name, path, context, task))
 
-    def _end(
-        self, name: int, path: str, context: PassedContext, task: asyncio.Task[bytes]
-    ) -> None:
+    def _end(self, name: int, path: str, context: PassedContext, task: asyncio.Task[bytes]) -> None:
         del self._calls[name]
         if task.cancelled():
             leaving = status_of(Refusal("SHUTTING_DOWN", retry_after_ms=_RETRY_MS))
