@@ -95,6 +95,9 @@ def front():
     yield WAITS + greeting + call("AuthorizeStream", streamed * 20, flags=0)
     yield WAITS + greeting + call("AuthorizeStream", streamed * 3) + step(WINDOW, 0, 0, b"\0\0\1\0")
     yield WAITS + greeting + call("Heartbeat", message(b"\x0a\x05POS-1"))
+    watched = b"".join(call("Watch", message(b""), stream) for stream in (1, 3, 5, 7))
+    yield WAITS + greeting + watched
+    yield b"\0" + greeting + watched + step(RST, 0, 3, b"\0\0\0\x08")
     yield WAITS + greeting + call("Nothing", sale)
     yield WAITS + greeting + call("Authorize", sale, extra=[("grpc-encoding", "gzip")])
     yield WAITS + greeting + call("Authorize", b"\1" + sale[1:], extra=[("grpc-encoding", "gzip")])

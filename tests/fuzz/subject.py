@@ -47,17 +47,20 @@ def open_decoder(driver, _folder):
     places[3] = exported(wire_batch, "wire_batch_next")
 
 
-def answer(front):
-    """Answer what the front end leaves to Python, well and badly in turn."""
+def answer(front, fed):
+    """Answer what the front end leaves to Python, well and badly in turn; `fed` with messages before."""
     number = 0
     while True:
         select.select([front.eventfd], [], [])
-        for name, *_ in front.handed():
+        for name, method, *_ in front.handed():
             number += 1
+            for size in range(number % 4 if method == fed else 0):
+                front.write(name, bytes(1_000 * size))
             if number % 2:
                 front.respond(name, b"\x08\x01")
             else:
                 front.fail(name, 5, b"not%20here", b"CAU")
+        front.told()
 
 
 def open_front(driver, folder):
@@ -80,9 +83,10 @@ def open_front(driver, folder):
     methods.append((SERVICE + b"AuthorizeBatch", door.BATCH, 0, BATCH_BYTES))
     methods.append((SERVICE + b"AuthorizeStream", door.STREAM, 0, MESSAGE_BYTES))
     methods.append((SERVICE + b"Heartbeat", door.PASSED, 0, MESSAGE_BYTES))
+    methods.append((SERVICE + b"Watch", door.FED, 0, MESSAGE_BYTES))
     front = door.Front(desk.engine, listening, methods, words, QUIET)
     front.start()
-    threading.Thread(target=answer, args=(front,), daemon=True).start()
+    threading.Thread(target=answer, args=(front, len(methods) - 1), daemon=True).start()
     (ctypes.c_char * 108).in_dll(driver, "cc_fuzz_path").value = path.encode()
     return desk, listening, front
 
