@@ -1,12 +1,15 @@
 """Starting, draining, dying and coming back."""
 
+import contextlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import pytest
@@ -49,6 +52,27 @@ def lived_in(campus):
     holder.set_password("812123", "904617")
     other.suspend()
     return pos, holder, other
+
+
+def first_threads(campus):
+    """Return how many threads of the server have a real-time priority, and what its log says of them."""
+    policies = []
+    for thread in Path(f"/proc/{campus.process.pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # one that has just ended
+            policies.append(os.sched_getscheduler(int(thread.name)))
+    told = [event["precedence"] for event in campus.log() if event["event"] == "payments_run"]
+    return sum(policy & ~os.SCHED_RESET_ON_FORK == os.SCHED_RR for policy in policies), told
+
+
+def test_sequencer_and_committer_go_first_where_they_may(own_campus):
+    own_campus.start()
+    count, (told,) = first_threads(own_campus)
+    assert count == {"first": 2, "equal": 0, "inherited": 0}[told]
+
+
+def test_nobody_goes_first_where_it_is_not_wanted(tmp_path):
+    with Campus(tmp_path / "campus", settings={"server": {"payments_first": False}}) as campus:
+        assert first_threads(campus) == (0, [])
 
 
 def test_a_drained_server_ends_well_and_comes_back(own_campus):
