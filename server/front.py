@@ -38,7 +38,7 @@ _SPARE_CORES: Final = 4
 """Front end, sequencer and committer leave one then."""
 _SPIN_US: Final = 50
 _MALFORMED: Final = frozenset({"REQUEST_MALFORMED", "FIELD_INVALID"})
-_TELL_S: Final = 1
+_TELL_S: Final = 2
 """For telling, after the grace, those whose calls have not ended."""
 
 

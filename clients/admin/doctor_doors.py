@@ -19,7 +19,7 @@ from clients.admin.findings import Finding, Health, is_held
 if TYPE_CHECKING:
     from clients.admin.findings import Place
 
-ANSWER_S: Final = 3.0
+ANSWER_S: Final = 5.0
 RENEW_DAYS: Final = 30
 _GREETING: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _HEAD_BYTES: Final = 9
