@@ -80,11 +80,16 @@ cdef dict view(const cc_command *command):
     }
 
 
+cdef const uint8_t *start_of(const uint8_t[::1] message) noexcept:
+    """Return where the bytes are; of none a place too, so that what is added to it is one."""
+    return &message[0] if message.shape[0] else <const uint8_t *>b""
+
+
 def decode(int method, const uint8_t[::1] message):
     """Return the command of one encoded request of a method."""
     cdef cc_command command
     cdef cc_wire_error err
-    cdef const uint8_t *data = &message[0] if message.shape[0] else NULL
+    cdef const uint8_t *data = start_of(message)
     cdef size_t length = <size_t>message.shape[0]
     cdef int reason
     with nogil:
@@ -98,7 +103,7 @@ def decode_stream(const uint8_t[::1] message):
     """Return the command of one AuthorizeStreamRequest."""
     cdef cc_command command
     cdef cc_wire_error err
-    cdef const uint8_t *data = &message[0] if message.shape[0] else NULL
+    cdef const uint8_t *data = start_of(message)
     if wire_decode_stream(data, <size_t>message.shape[0], &command, &err) != 0:
         raise error_of(&err)
     return view(&command)
@@ -109,7 +114,7 @@ def decode_batch(const uint8_t[::1] message):
     cdef cc_wire_batch batch
     cdef cc_command command
     cdef cc_wire_error err
-    cdef const uint8_t *data = &message[0] if message.shape[0] else NULL
+    cdef const uint8_t *data = start_of(message)
     cdef int more
     if wire_batch_open(&batch, data, <size_t>message.shape[0], &err) != 0:
         raise error_of(&err)
@@ -126,7 +131,7 @@ def count_batch(const uint8_t[::1] message):
     cdef cc_wire_batch batch
     cdef cc_command command
     cdef cc_wire_error err
-    cdef const uint8_t *data = &message[0] if message.shape[0] else NULL
+    cdef const uint8_t *data = start_of(message)
     cdef int more, right = 0
     with nogil:
         if wire_batch_open(&batch, data, <size_t>message.shape[0], &err) == 0:

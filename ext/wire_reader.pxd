@@ -29,10 +29,10 @@ cdef inline const uint8_t *read_varint(
     return read_long_varint(p, end, out, 10)
 
 
-cdef inline const uint8_t *read_tag(
+cdef inline const uint8_t *read_any_tag(
     const uint8_t *p, const uint8_t *end, uint32_t *out,
 ) noexcept nogil:
-    """Read field number << 3 | wire type; field number 0 is malformed."""
+    """Read field number << 3 | wire type; within unknown groups field number 0 passes too."""
     cdef uint64_t value
     if p < end and p[0] < 0x80:
         value = p[0]
@@ -41,10 +41,16 @@ cdef inline const uint8_t *read_tag(
         p = read_long_varint(p, end, &value, 5)
         if p == NULL or value > <uint64_t>0xFFFFFFFF:
             return NULL
-    if value < 8:
-        return NULL
     out[0] = <uint32_t>value
     return p
+
+
+cdef inline const uint8_t *read_tag(
+    const uint8_t *p, const uint8_t *end, uint32_t *out,
+) noexcept nogil:
+    """Read field number << 3 | wire type; field number 0 is malformed."""
+    p = read_any_tag(p, end, out)
+    return NULL if p == NULL or out[0] < 8 else p
 
 
 cdef inline const uint8_t *read_length(

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from ext.wire_reader cimport read_length, read_tag, read_varint
+from ext.wire_reader cimport read_any_tag, read_length, read_varint
 
 cdef enum:
     WIRE_VARINT = 0
@@ -57,7 +57,7 @@ cdef const uint8_t *skip_value(
             p = skip_scalar(p, end, tag)
             if p == NULL:
                 return NULL
-        p = read_tag(p, end, &tag)
+        p = read_any_tag(p, end, &tag)
         if p == NULL:
             return NULL
 

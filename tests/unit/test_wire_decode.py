@@ -328,6 +328,7 @@ BASE = AUTHORIZE.SerializeToString()
         (b"\xa3\x06" * 101 + b"\xa4\x06" * 101, "malformed"),
         (b"\xa3\x06\xac\x06", "malformed"),  # ended by another number
         (b"\xa3\x06\x0a\x01\xff\xa4\x06", "decoded"),  # nobody reads what a group holds
+        (b"\xa3\x06\x00\x01\x03\x04\xa4\x06", "decoded"),  # not even its field numbers
         (b"\x0a\x7fshort", "malformed"),
         (b"\x22\x02\x08\x02\x22\x00", "decoded"),  # the medium is merged: type changes alone
         (b"\x12\x01A", "decoded"),  # a known number of another wire type is unknown

@@ -93,7 +93,8 @@ TYPES = {
     1: "PURCHASE", 2: "HOLD", 3: "CAPTURE", 4: "RELEASE", 5: "HOLD_EXPIRED", 6: "HOLD_GREY",
     7: "HOLD_RETIRED", 8: "REVERSAL", 9: "TOMBSTONE", 10: "REFUND", 11: "SIGN_IN", 12: "SIGN_OFF",
     13: "PIN_CHECK", 32: "TOP_UP", 33: "SUBSIDY", 34: "ADJUST", 64: "ACCOUNT", 65: "MEDIUM",
-    66: "MERCHANT", 67: "TERMINAL", 68: "CATEGORY", 69: "RULES", 70: "MEALS", 96: "DOCUMENT",
+    66: "MERCHANT", 67: "TERMINAL", 68: "CATEGORY", 69: "RULES", 70: "MEALS", 71: "SCHEDULED", 72: "UNSCHEDULED",
+    96: "DOCUMENT",
 }  # fmt: skip
 FLAGS = {4: "OVER_DAY", 8: "OVER_MEAL", 16: "PARTIAL", 256: "EXCESS", 128: "LATE", 64: "FORCED"}
 MUST_CHANGE, KEY_IS_REQUEST = 8192, 16384
@@ -261,6 +262,32 @@ def response(name, reply):
     return getattr(pb, f"{name}Response")(decision=decision(reply), **more)
 
 
+def streamed(reply, terminal_seq):
+    return pb.AuthorizeStreamResponse(
+        decision=decision(reply, unary=False), terminal_seq=terminal_seq
+    )
+
+
+def batch(found, seqs):
+    results = [
+        pb.AuthorizeResult(
+            terminal_seq=seq,
+            outcome=reply.record.outcome,
+            reason=reply.record.reason,
+            approved_fen=reply.approved,
+            balance_fen=reply.record.money.debit_after,
+            seq=reply.record.seq,
+            day_used_fen=reply.record.money.day_used,
+            meal_used_fen=reply.record.money.meal_used,
+            replayed=bool(reply.replayed),
+            auth_code=auth_code(reply.record.seq) if reply.record.outcome == 1 else "",
+            rule_version=reply.rule_version,
+        )
+        for seq, reply in zip(seqs, found, strict=True)
+    ]
+    return pb.AuthorizeBatchResponse(results=results)
+
+
 def same(raw, message):
     """The bytes are the message's, and the ones the official library writes."""
     assert type(message).FromString(raw) == message
@@ -335,10 +362,7 @@ def test_a_transaction_names_its_terminal(reply, name):
 
 @given(replies, st.integers(0, 65535))
 def test_streams_answer_without_words(reply, terminal_seq):
-    want = pb.AuthorizeStreamResponse(
-        decision=decision(reply, unary=False), terminal_seq=terminal_seq
-    )
-    same(wire.encode_stream(bytes(reply), terminal_seq), want)
+    same(wire.encode_stream(bytes(reply), terminal_seq), streamed(reply, terminal_seq))
 
 
 STATUSES = {
@@ -370,25 +394,9 @@ def test_a_transaction_that_is_not_there_says_so():
 @given(st.lists(replies, min_size=1, max_size=8))
 def test_batches_answer_in_numbers(found):
     seqs = range(1, len(found) + 1)
-    results = [
-        pb.AuthorizeResult(
-            terminal_seq=seq,
-            outcome=reply.record.outcome,
-            reason=reply.record.reason,
-            approved_fen=reply.approved,
-            balance_fen=reply.record.money.debit_after,
-            seq=reply.record.seq,
-            day_used_fen=reply.record.money.day_used,
-            meal_used_fen=reply.record.money.meal_used,
-            replayed=bool(reply.replayed),
-            auth_code=auth_code(reply.record.seq) if reply.record.outcome == 1 else "",
-            rule_version=reply.rule_version,
-        )
-        for seq, reply in zip(seqs, found, strict=True)
-    ]
     raw = b"".join(map(bytes, found))
     echo = memoryview(b"".join(seq.to_bytes(4, "little") for seq in seqs)).cast("I")
-    same(wire.encode_batch(raw, echo), pb.AuthorizeBatchResponse(results=results))
+    same(wire.encode_batch(raw, echo), batch(found, seqs))
 
 
 # ---- by example: what a cashier and a holder read ----
