@@ -55,14 +55,15 @@ test: build lint ## Everything a change must pass: build, linters, all tests
 test-fast: build ## Only the tests that take less than five seconds; ARGS="-k word" selects
 	@$(PYTEST) -q -n 2 --dist loadscope -m "not serial and not slow" $(ARGS)
 
-test-crash: build ## Kills, power cuts and damage at every boundary instead of some: hours
-	@CC_LONG=1 CC_FLIPS=5000 CC_IMAGES=3 $(PYTEST) -q -n 2 --dist loadscope tests/crash $(ARGS)
+test-crash: build ## Kills, power cuts, damage at every 8th boundary: 20 minutes; SHARE=2/8 the next
+	@CC_SEED=$${CC_SEED:-1} CC_SHARE=$(or $(SHARE),1/8) CC_FLIPS=1000 CC_IMAGES=2 \
+		$(PYTEST) -q -n 2 --dist loadscope tests/crash $(ARGS)
 
 test-sanitize: setup ## The tests on a build of their own with address and undefined behaviour sanitizers
 	@tools/sanitize.sh -m "not serial and not slow" $(ARGS)
 
-fuzz: build ## Fuzz the decoder and the front end for SECONDS=600 each; keep what covers more
-	@for subject in decoder front; do tools/fuzz.sh $$subject $(or $(SECONDS),600) keep; done
+fuzz: build ## Fuzz codec, front end and TLS for SECONDS=600 each; keep what covers more
+	@for subject in decoder reading writing front tls; do tools/fuzz.sh $$subject $(or $(SECONDS),600) keep; done
 
 lint: build ## ruff, mypy, cython-lint and buf, without changing a file
 	@tools/lint.sh

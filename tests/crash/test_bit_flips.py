@@ -80,7 +80,7 @@ def used_bits(root, rng):
 
 def test_flips_in_the_journal_are_found_or_harmless(written, seed):
     subject, root = written
-    bits = used_bits(root, random.Random(seed))
+    bits = used_bits(root, random.Random(f"{seed} {harness.SHARE}"))
     with subject.recoverer() as recoverer:
         flipper = Flipper(subject, root, recoverer)
         wrong = [w for _ in range(FLIPS) if (w := flipper.try_bit(*next(bits)))]

@@ -56,7 +56,7 @@ def directory(memory, seed):
 
 
 def test_flips_in_the_engines_journal_are_found_or_harmless(directory, seed):
-    rng = random.Random(seed)
+    rng = random.Random(f"{seed} {harness.SHARE}")
     last = len(directory.subject.plan.records)
     journal = sorted(path for path in directory.sound if path.parts[-3] == "journal")
     journal = [path for path in journal if path.name == "data.mdb"]
@@ -80,7 +80,7 @@ def test_flips_in_the_engines_journal_are_found_or_harmless(directory, seed):
 
 def test_flips_in_state_change_nothing(directory, seed):
     """The state is a copy: a damaged one is seen and made again from the journal."""
-    rng = random.Random(seed)
+    rng = random.Random(f"{seed} {harness.SHARE}")
     state = directory.root / "data/state/data.mdb"
     wrong, discarded = [], 0
     with directory.subject.recoverer() as recoverer:

@@ -13,7 +13,6 @@ from tests.crash.engine_subject import (
     COMMITS,
     EngineSubject,
     journal_files,
-    some,
     state_files,
 )
 from tests.crash.player import Player
@@ -47,7 +46,7 @@ def test_a_call_on_the_journal_that_fails_ends_the_engine(
     calls = harness.boundaries(log).count(call)
     assert calls > 0
     with subject.recoverer() as recoverer:
-        for when in some(range(1, calls + 1), FAILURES, random.Random(f"{seed}{call}")):
+        for when in harness.some(range(1, calls + 1), FAILURES, random.Random(f"{seed}{call}")):
             root = prepared(subject, memory / f"{call}-{when}")
             result = failing(subject, root, f"{call}:error={error}:when={when}", journal_files, log)
             found = recoverer.ask("recover", root)

@@ -1,6 +1,6 @@
 """Kill -9 of the whole engine at the boundaries of its writes and syncs, checkpoints included.
 
-CC_LONG=1 kills at every one of them.
+CC_SHARE=2/8 kills at the second of every eight.
 """
 
 import random
@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.crash import harness
-from tests.crash.engine_subject import COMMITS, EngineSubject, journal_files, some, state_files
+from tests.crash.engine_subject import COMMITS, EngineSubject, journal_files, state_files
 from tests.crash.test_failures import prepared
 from tests.crash.test_kill import kill_everywhere
 
@@ -33,7 +33,7 @@ def test_the_engine_killed_anywhere_keeps_its_word(memory, tmp_path, seed, where
     most = counted(subject, root, log, where(root))
     killed, wrong = 0, []
     with subject.recoverer() as recoverer:
-        for number in some(range(1, most + 1), KILLS, random.Random(seed)):
+        for number in harness.some(range(1, most + 1), KILLS, random.Random(seed)):
             root = prepared(subject, memory / f"kill-{number}")
             kill = f"{harness.CALLS}:signal=KILL:when={number}"
             run = harness.traced(subject.write(root), kill, log=log, paths=where(root))
@@ -53,7 +53,7 @@ def test_the_making_of_a_directory_killed_anywhere_can_be_repeated(memory, tmp_p
     root.mkdir()
     log = tmp_path / "strace.log"
     assert subject.run(harness.traced(subject.init(root), log=log)).returncode == 0
-    numbers = some(range(1, len(harness.boundaries(log)) + 1), KILLS, random.Random(seed))
+    numbers = harness.some(range(1, len(harness.boundaries(log)) + 1), KILLS, random.Random(seed))
     wrong = kill_everywhere(
         subject, subject.init, lambda _root: None, memory, tmp_path, numbers=numbers
     )[1]

@@ -22,13 +22,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(harness.TIMEOUT_S)]
 def images(events, rng, *, moments=None, disk=None):
     """(moment, style, acknowledged seq, image) after each event, and while it is under way.
 
-    `moments`: at so many of them, picked at random; None: at all.
+    `moments`: at so many of them, picked at random, or at a share; None: at all.
     """
     disk = disk or Disk()
     places = [i for i, event in enumerate(events) if event.kind != Kind.OUTPUT]
-    if moments is not None and moments < len(places):
-        places = rng.sample(places, moments)
-    chosen = set(places)
+    chosen = set(places if moments is None else harness.some(places, moments, rng))
     for moment, event in enumerate(events):
         disk.follow(event)
         if moment not in chosen:
