@@ -27,7 +27,7 @@ from ext.front.nghttp2 cimport (
     nghttp2_session_mem_send, nghttp2_session_resume_data, nghttp2_session_set_local_window_size,
     nghttp2_settings_entry, nghttp2_submit_settings,
 )
-from ext.front.tls cimport tls_close, tls_recv, tls_send
+from ext.front.tls cimport tls_close, tls_feed, tls_recv, tls_send
 from ext.histogram cimport Histogram
 
 UNARY, BATCH, STREAM = LOAD_UNARY, LOAD_BATCH, LOAD_STREAM
@@ -99,28 +99,29 @@ cdef bint flush_all(cc_load *load) noexcept nogil:
     return True
 
 
+cdef bint take_in(cc_client *client, uint8_t *at, long got) noexcept nogil:
+    if client.session == NULL:
+        return frames_came(client, at, <size_t>got)
+    return nghttp2_session_mem_recv(client.session, at, <size_t>got) >= 0
+
+
 cdef bint receive(cc_client *client) noexcept nogil:
     """Take what has come; False: the connection is gone."""
-    cdef cc_load *load = client.load
-    cdef uint8_t *inbox = load.inbox + HALF
-    cdef long got
+    cdef uint8_t *inbox = client.load.inbox + HALF
+    cdef long got = net_recv(
+        client.fd, client.load.sealed if client.ssl != NULL else inbox, INBOX)
     mark(client)
+    if got < 0:
+        return got == CC_NET_AGAIN
+    if client.ssl == NULL:
+        return take_in(client, inbox, got)
+    tls_feed(client.ssl, client.load.sealed, <size_t>got)
     while True:
-        if client.ssl != NULL:
-            got = tls_recv(client.ssl, inbox, INBOX)
-        else:
-            got = net_recv(client.fd, inbox, INBOX)
-        if got == CC_NET_GONE:
+        got = tls_recv(client.ssl, inbox, INBOX)
+        if got < 0:
+            return got == CC_NET_AGAIN
+        if not take_in(client, inbox, got):
             return False
-        if got <= 0:
-            return True
-        if client.session == NULL:
-            if not frames_came(client, inbox, <size_t>got):
-                return False
-        elif nghttp2_session_mem_recv(client.session, inbox, <size_t>got) < 0:
-            return False
-        if client.ssl == NULL:
-            return True      # what is left rings again; OpenSSL may hold records that do not
 
 
 # ---- arrivals ----
@@ -263,8 +264,10 @@ cdef class Load:
         self.load.authority_length = len(self.kept)
         self.load.poll = poll_new()
         self.load.inbox = <uint8_t *>malloc(HALF + INBOX)
+        self.load.sealed = <uint8_t *>malloc(INBOX)
         self.load.client = <cc_client *>calloc(len(sockets), sizeof(cc_client))
-        if self.load.poll < 0 or self.load.inbox == NULL or self.load.client == NULL:
+        if (self.load.poll < 0 or self.load.inbox == NULL or self.load.sealed == NULL
+                or self.load.client == NULL):
             raise MemoryError
         if nghttp2_session_callbacks_new(&self.callbacks) != 0:
             raise MemoryError
@@ -328,6 +331,7 @@ cdef class Load:
             free(client.rest)
         free(self.load.client)
         free(self.load.inbox)
+        free(self.load.sealed)
         nghttp2_session_callbacks_del(self.callbacks)
         if self.tls != NULL:
             tls_close(self.tls)

@@ -15,7 +15,7 @@ static inline void *cc_load_tls_open(const char *ca)
     static const unsigned char h2[] = {2, 'h', '2'};
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
     if (tls != NULL
-        && (!SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION)
+        && (cc_tls_fed_method() == NULL || !SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION)
             || SSL_CTX_load_verify_locations(tls, ca, NULL) != 1
             || SSL_CTX_set_alpn_protos(tls, h2, sizeof(h2)) != 0)) {
         SSL_CTX_free(tls);
@@ -41,7 +41,7 @@ static inline void *cc_load_tls_connect(void *tls, int fd, const char *pem, int 
         int rc = SSL_connect(ssl);
         int error = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl, rc);
         struct pollfd ready = {.fd = fd, .events = error == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN};
-        if (rc == 1)
+        if (rc == 1 && cc_tls_by_hand(ssl))
             return ssl;
         ok = (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
              && poll(&ready, 1, timeout_ms) == 1;

@@ -101,4 +101,5 @@ ctypedef struct cc_load:
     cc_client *client
     cc_client *dirty
     uint8_t *inbox
+    uint8_t *sealed          # what TLS has not opened yet
     int poll

@@ -216,6 +216,7 @@ ctypedef struct cc_io:             # one thread
     void **slot_part
     uint32_t call_parts, slot_parts
     uint8_t *inbox
+    uint8_t *sealed          # what TLS has not opened yet
     uint8_t *outbox
     cc_bucket *bucket
     int64_t now_ns, swept_ns

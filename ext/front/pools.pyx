@@ -37,8 +37,9 @@ cdef cc_io *io_new(cc_front *front, uint32_t number) except NULL:
     io.bucket = <cc_bucket *>calloc(FRONT_BUCKETS, sizeof(cc_bucket))
     io.inbox = <uint8_t *>private_bytes(FRONT_INBOX)
     io.outbox = <uint8_t *>malloc(FRONT_OUTBOX)
+    io.sealed = <uint8_t *>malloc(FRONT_INBOX)
     if (io.call_part == NULL or io.slot_part == NULL or io.bucket == NULL or io.inbox == NULL
-            or io.outbox == NULL):
+            or io.outbox == NULL or io.sealed == NULL):
         io_free(io)
         raise MemoryError
     try:
@@ -68,6 +69,7 @@ cdef void io_free(cc_io *io) noexcept:
     free(io.bucket)
     private_free(io.inbox, FRONT_INBOX)
     free(io.outbox)
+    free(io.sealed)
     heap_close(&io.heap)
     feed_close(&io.feed)
     if io.poll >= 0:

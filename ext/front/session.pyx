@@ -46,7 +46,9 @@ from ext.front.requests cimport (
     call_data, call_end, call_header, call_headers_end, call_open, stream_take,
 )
 from ext.front.responses cimport call_gone, call_trailers, conn_mark, stream_answers
-from ext.front.tls cimport tls_accept, tls_done, tls_end, tls_recv, tls_send, tls_terminal
+from ext.front.tls cimport (
+    tls_accept, tls_done, tls_end, tls_feed, tls_recv, tls_send, tls_terminal,
+)
 
 cdef enum:
     CHUNK = 16640            # bytes that nghttp2 hands out at once, at most
@@ -345,13 +347,6 @@ cdef void conn_calm(cc_conn *conn) noexcept nogil:
 
 # ---- bytes ----
 
-cdef inline long receive(cc_conn *conn) noexcept nogil:
-    """A record of TLS is smaller than the inbox: none stays behind where epoll does not see it."""
-    if conn.ssl == NULL:
-        return net_recv(conn.fd, conn.io.inbox, FRONT_INBOX)
-    return tls_recv(conn.ssl, conn.io.inbox, FRONT_INBOX)
-
-
 cdef inline long dispatch(cc_conn *conn, const uint8_t *data, size_t length) noexcept nogil:
     if conn.ssl == NULL:
         return net_send(conn.fd, data, length)
@@ -366,19 +361,12 @@ cdef bint caller_known(cc_conn *conn) noexcept nogil:
     return conn.named or not conn.io.front.clients_known
 
 
-cdef void conn_read(cc_conn *conn) noexcept nogil:
+cdef void take_in(cc_conn *conn, long n) noexcept nogil:
+    """What stands in the inbox, to nghttp2."""
     cdef cc_io *io = conn.io
-    cdef long n = receive(conn)
     cdef long taken
-    if n == CC_NET_AGAIN:
-        return
-    conn_mark(conn)
-    if n == CC_NET_GONE or not caller_known(conn):
-        conn.broken = True
-        return
-    io.reads += 1
     io.bytes_in += <uint64_t>n
-    conn.heard_ns, conn.pinged, conn.taken = io.now_ns, False, 0
+    conn.taken = 0
     taken = nghttp2_session_mem_recv(conn.session, io.inbox, <size_t>n)
     wipe(io.inbox, <size_t>n)
     # nghttp2 drops bytes of calls that have ended without a word of it.
@@ -387,6 +375,39 @@ cdef void conn_read(cc_conn *conn) noexcept nogil:
     if taken < 0:
         # What nghttp2 has to say of it is still sent where the socket takes it at once.
         conn.calmed = True
+
+
+cdef void take_sealed(cc_conn *conn, long n) noexcept nogil:
+    """All records that have come whole, and of the handshake what can be done."""
+    cdef cc_io *io = conn.io
+    tls_feed(conn.ssl, io.sealed, <size_t>n)
+    while not conn.broken:
+        n = tls_recv(conn.ssl, io.inbox, FRONT_INBOX)
+        if n == CC_NET_AGAIN:
+            return
+        if n == CC_NET_GONE or not caller_known(conn):
+            conn.broken = True
+        else:
+            take_in(conn, n)
+
+
+cdef void conn_read(cc_conn *conn) noexcept nogil:
+    cdef cc_io *io = conn.io
+    cdef long n = net_recv(conn.fd, io.sealed if conn.ssl != NULL else io.inbox, FRONT_INBOX)
+    if n == CC_NET_AGAIN:
+        return
+    conn_mark(conn)
+    if n == CC_NET_GONE:
+        conn.broken = True
+        return
+    io.reads += 1
+    conn.heard_ns, conn.pinged = io.now_ns, False
+    if conn.ssl != NULL:
+        take_sealed(conn, n)
+    elif caller_known(conn):
+        take_in(conn, n)
+    else:
+        conn.broken = True
 
 
 cdef bint keep_waiting(cc_conn *conn, const uint8_t *at, size_t length) noexcept nogil:

@@ -12,6 +12,77 @@
 
 #define CC_TLS_TERMINAL "spiffe://campus/terminal/"
 
+/* What a connection has read and OpenSSL has not yet taken. By itself OpenSSL would ask the socket twice
+ * for each record, for its head and for the rest. */
+struct cc_tls_fed {
+    const unsigned char *at;
+    size_t left;
+};
+
+static inline int cc_tls_fed_read(BIO *bio, char *to, int size)
+{
+    struct cc_tls_fed *fed = BIO_get_data(bio);
+    size_t n = fed->left < (size_t)size ? fed->left : (size_t)size;
+    BIO_clear_retry_flags(bio);
+    if (n == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    memcpy(to, fed->at, n);
+    fed->at += n, fed->left -= n;
+    return (int)n;
+}
+
+static inline long cc_tls_fed_ctrl(BIO *bio, int what, long number, void *at)
+{
+    (void)bio, (void)number, (void)at;
+    return what == BIO_CTRL_FLUSH;
+}
+
+static inline int cc_tls_fed_free(BIO *bio)
+{
+    OPENSSL_free(BIO_get_data(bio));
+    return 1;
+}
+
+/* Made with the first context, in one thread; it stays. */
+static inline BIO_METHOD *cc_tls_fed_method(void)
+{
+    static BIO_METHOD *method;
+    if (method == NULL) {
+        BIO_METHOD *made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "fed");
+        if (made == NULL)
+            return NULL;
+        BIO_meth_set_read(made, cc_tls_fed_read);
+        BIO_meth_set_ctrl(made, cc_tls_fed_ctrl);
+        BIO_meth_set_destroy(made, cc_tls_fed_free);
+        method = made;
+    }
+    return method;
+}
+
+/* From now on `ssl` reads what it is fed; it writes where it did. 0: no memory. */
+static inline int cc_tls_by_hand(SSL *ssl)
+{
+    struct cc_tls_fed *fed = OPENSSL_zalloc(sizeof(*fed));
+    BIO *bio = fed != NULL ? BIO_new(cc_tls_fed_method()) : NULL;
+    if (bio == NULL) {
+        OPENSSL_free(fed);
+        return 0;
+    }
+    BIO_set_data(bio, fed);
+    BIO_set_init(bio, 1);
+    SSL_set0_rbio(ssl, bio);
+    return 1;
+}
+
+/* Bytes of the socket, which stay where they are until tls_recv has said that it wants more. */
+static inline void cc_tls_feed(void *ssl, const void *at, size_t length)
+{
+    struct cc_tls_fed *fed = BIO_get_data(SSL_get_rbio(ssl));
+    fed->at = at, fed->left = length;
+}
+
 static inline int cc_tls_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                               const unsigned char *in, unsigned in_len, void *arg)
 {
@@ -30,7 +101,7 @@ static inline SSL_CTX *cc_tls_open(const char *chain, const char *key, const cha
                                    char *why, size_t why_size)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
-    int ok = tls != NULL && SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION)
+    int ok = tls != NULL && cc_tls_fed_method() != NULL && SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION)
              && SSL_CTX_use_certificate_chain_file(tls, chain) == 1
              && SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) == 1
              && SSL_CTX_check_private_key(tls) == 1;
@@ -62,7 +133,7 @@ static inline void *cc_tls_accept(void *tls, int fd)
     SSL *ssl = SSL_new(tls);
     if (ssl == NULL)
         return NULL;
-    if (SSL_set_fd(ssl, fd) != 1) {
+    if (SSL_set_fd(ssl, fd) != 1 || !cc_tls_by_hand(ssl)) {
         SSL_free(ssl);
         return NULL;
     }
@@ -90,7 +161,8 @@ static inline long cc_tls_result(SSL *ssl, int rc, size_t n)
                                                                          : CC_NET_GONE;
 }
 
-/* As cc_net_recv and cc_net_send. The first reads are the handshake. */
+/* As cc_net_recv and cc_net_send. The first reads are the handshake. Each gives a record's bytes, and
+ * CC_NET_AGAIN when all that was fed is taken. */
 static inline long cc_tls_recv(void *ssl, void *to, size_t size)
 {
     size_t n = 0;

@@ -9,6 +9,7 @@ cdef extern from "front/tls.h" nogil:
     void tls_close "cc_tls_close"(void *tls) noexcept
     void *tls_accept "cc_tls_accept"(void *tls, int fd) noexcept
     void tls_end "cc_tls_end"(void *ssl) noexcept
+    void tls_feed "cc_tls_feed"(void *ssl, const void *data, size_t size) noexcept
     long tls_recv "cc_tls_recv"(void *ssl, void *to, size_t size) noexcept
     long tls_send "cc_tls_send"(void *ssl, const void *data, size_t size) noexcept
     bint tls_done "cc_tls_done"(void *ssl) noexcept

@@ -83,7 +83,13 @@ class Tree:
         one, other = self._meta(0), self._meta(1)
         if abs(one.commit - other.commit) != 1:
             raise self._wrong("the two meta pages are not one commit apart")
-        newest = max(one, other, key=lambda meta: meta.commit)
+        before, newest = sorted((one, other), key=lambda meta: meta.commit)
+        if before.entries == newest.entries + 1:
+            # LMDB leaves the same when it cannot write a meta page.
+            raise self._wrong(
+                "a commit was cut short at its very end, or its number is damaged; "
+                "the next start of the server settles which"
+            )
         if newest.entries != newest.commit - 1:
             blocks, commits = newest.entries, newest.commit
             raise self._wrong(f"{blocks} blocks after {commits} commits: a meta page is damaged")

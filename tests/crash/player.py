@@ -3,6 +3,7 @@
 import asyncio
 import struct
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from campuscard.v1 import terminal_service_pb2 as pb
@@ -94,10 +95,11 @@ class Player:
 
     def play(self, plan, *, first=None, last=None):
         """Send the steps from the one where the journal ends; what was answered otherwise."""
-        first = plan.next_step(self.head) if first is None else first
+        head = self.head
+        first = plan.next_step(head) if first is None else first
         wrong = []
         for number in range(first, len(plan.steps) if last is None else last):
-            step = plan.steps[number]
+            step = rest_of(plan.steps[number], head)
             self.set_time(step.time_us)
             answers = self.loop.run_until_complete(self.send(step))
             if answers != step.answers:
@@ -171,9 +173,26 @@ def in_use(rows, size):
     return sorted(row for row in found if any(row))
 
 
-def repeatable(step):
+def is_repeatable(tap, answer):
     """A sign-in has no key, a password asked for is no end of its key, a mismatch is a record."""
-    return not any(
-        method == Op.SIGN_IN or reason in {"PIN_REQUIRED", "DUPLICATE_MISMATCH"}
-        for (method, _), (_, reason) in zip(step.taps, step.answers, strict=False)
-    )
+    return tap[0] != Op.SIGN_IN and answer[1] not in {"PIN_REQUIRED", "DUPLICATE_MISMATCH"}
+
+
+def repeatable(step):
+    return all(map(is_repeatable, step.taps, step.answers))
+
+
+def rest_of(step, head):
+    """Return the step without what a journal that ends within it holds and would hold twice.
+
+    Taps sent together may stand in two blocks, and the power may go between these.
+    """
+    if step.office is not None:
+        return step
+    left = [
+        (tap, answer)
+        for tap, answer in zip(step.taps, step.answers, strict=True)
+        if answer[0] > head or is_repeatable(tap, answer)
+    ]
+    taps, answers = map(list, zip(*left, strict=True))
+    return replace(step, taps=taps, answers=answers)

@@ -97,6 +97,22 @@ def test_verify_names_what_a_flipped_byte_in_the_file_hits(original, sealed, tmp
     assert check(copy).ok
 
 
+@pytest.mark.parametrize("bit", range(64))
+def test_no_bit_of_a_commits_number_hides_the_newest_block(original, tmp_path, bit):
+    """A lower number for the newest tree makes the one before it the newest."""
+    copy = tmp_path / "data"
+    shutil.copytree(original, copy)
+    path = copy / "journal" / "000001" / "data.mdb"
+    content = path.read_bytes()
+    chain = check(original).chain
+    for number_at in (144, 4096 + 144):
+        broken = bytearray(content)
+        broken[number_at + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(broken)
+        verdict = check(copy)
+        assert not verdict.ok or verdict.chain == chain
+
+
 def test_a_bit_flipped_anywhere_in_the_file_is_noticed_or_harmless(original, tmp_path, seed):
     # LMDB itself would hide blocks, show yesterday's tree or leave the file's bounds.
     rng = random.Random(seed)
