@@ -36,7 +36,7 @@ enum { CC_EF_NONE = 0, CC_EF_ACCOUNT_OPEN = 1, CC_EF_ACCOUNT_STATUS = 2, CC_EF_A
        CC_EF_PIN_SET = 4, CC_EF_PIN_RESET = 5, CC_EF_MEDIUM_BIND = 6, CC_EF_MEDIUM_STATE = 7,
        CC_EF_MERCHANT = 8, CC_EF_TERMINAL = 9, CC_EF_CATEGORY = 10, CC_EF_RULES = 11,
        CC_EF_MEALS = 12, CC_EF_TOP_UP = 13, CC_EF_SUBSIDY = 14, CC_EF_ADJUST = 15,
-       CC_EF_CANCEL = 16 };
+       CC_EF_CANCEL = 16, CC_EF_SETTLE = 17 };
 
 /* Expectations. UNCHANGED: of a scheduled effect, nobody has set status or FROZEN since. */
 enum { CC_X_ANY = 0, CC_X_STATUS = 1, CC_X_LAST_SEQ = 2, CC_X_ROW_FREE = 4, CC_X_UNCHANGED = 8 };
@@ -48,13 +48,14 @@ typedef struct {
     uint8_t expect_flags;
     uint32_t row;              /* account, medium, merchant, terminal number; 0 = next free */
     uint32_t link;             /* medium: account; terminal: merchant */
-    uint8_t event;             /* CC_E_*; funds: debit wallet */
+    uint8_t event;             /* CC_E_*; funds: debit wallet; SETTLE: CC_T_CAPTURE, CC_T_RELEASE */
     uint8_t spare;             /* funds: credit wallet */
     uint8_t pin_len;           /* PIN_SET/ACCOUNT_OPEN: the new password, zeroed once applied */
     uint8_t pin[CC_PIN_MAX];
     uint8_t spare2;
     uint64_t expect_last_seq;
     uint64_t scheduled_seq;    /* CANCEL: which */
+    uint64_t hold_seq;         /* SETTLE: which, of account `row` */
     uint32_t due_s;            /* not 0: it waits until then; see cc_scheduled_body */
     uint16_t mask, spare3;
     int64_t amount;            /* funds */
@@ -119,10 +120,13 @@ typedef struct {
     cc_record record;          /* the last part; reads: zero */
     cc_account account_row;    /* reads of balance/account; stamp zero */
     cc_account_cold cold_row;  /* reads of balance/account: PIN fields zeroed */
-    uint32_t row, spare2;      /* office: row number given to the first effect */
+    uint32_t row;              /* office: row number given to the first effect */
+    uint8_t hold_state;        /* reads of account: CC_HS_* of the open transfer */
+    uint8_t spare2[3];
     uint8_t *bytes;            /* history: malloc'd cc_record[count]; freed by the feed */
     uint32_t count;
-    uint64_t next_seq;         /* history: where the next page starts, 0 end */
+    uint64_t next_seq;         /* history: where the next page starts, 0 end; reads of account: the
+                                  open transfer to the water purse, 0 none */
 } cc_reply;
 
 #endif

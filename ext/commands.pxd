@@ -56,6 +56,7 @@ cdef extern from "commands.h" nogil:
         CC_EF_SUBSIDY
         CC_EF_ADJUST
         CC_EF_CANCEL
+        CC_EF_SETTLE
 
     enum:
         CC_X_ANY
@@ -78,6 +79,7 @@ cdef extern from "commands.h" nogil:
         uint8_t spare2
         uint64_t expect_last_seq
         uint64_t scheduled_seq
+        uint64_t hold_seq
         uint32_t due_s
         uint16_t mask, spare3
         int64_t amount
@@ -142,7 +144,9 @@ cdef extern from "commands.h" nogil:
         cc_record record
         cc_account account_row
         cc_account_cold cold_row
-        uint32_t row, spare2
+        uint32_t row
+        uint8_t hold_state
+        uint8_t spare2[3]
         uint8_t *bytes
         uint32_t count
         uint64_t next_seq

@@ -106,7 +106,7 @@ class Effect:
 
     ``due_s`` (UTC seconds, not 0) makes it wait until then: ACCOUNT_STATUS, MEDIUM_STATE, CATEGORY,
     RULES and MEALS can. ``mask`` says what it changes then: fields of the rules in their order, or
-    flags of the medium. ``scheduled_seq`` is what a CANCEL ends.
+    flags of the medium. ``scheduled_seq`` is what a CANCEL ends, ``hold_seq`` what a SETTLE does.
     """
 
     def __new__(
@@ -123,6 +123,7 @@ class Effect:
         due_s: int = 0,
         mask: int = 0,
         scheduled_seq: int = 0,
+        hold_seq: int = 0,
         amount_fen: int = 0,
         debit_wallet: int = 0,
         credit_wallet: int = 0,
@@ -225,6 +226,8 @@ class AccountReply(TypedDict):
     pin_fails: int
     pin_version: int
     last_seq: int
+    water_hold_seq: int  # of the open transfer to the water purse; 0: none
+    water_hold_grey: bool  # nobody told in time what became of it
     as_of_seq: int
 
 @type_check_only

@@ -11,29 +11,30 @@ from ext.apply cimport apply_record
 from ext.commands cimport (
     CC_CF_HAS_PIN, CC_EF_ACCOUNT_LIMITS, CC_EF_ACCOUNT_OPEN, CC_EF_ACCOUNT_STATUS, CC_EF_ADJUST,
     CC_EF_CANCEL, CC_EF_CATEGORY, CC_EF_MEALS, CC_EF_MEDIUM_BIND, CC_EF_MEDIUM_STATE,
-    CC_EF_MERCHANT, CC_EF_PIN_RESET, CC_EF_PIN_SET, CC_EF_RULES, CC_EF_SUBSIDY, CC_EF_TERMINAL,
-    CC_EF_TOP_UP, CC_ST_CONFLICT, CC_ST_INVALID, CC_ST_REQUEST_REUSED, CC_ST_TABLE_FULL,
-    CC_X_LAST_SEQ, CC_X_ROW_FREE, CC_X_STATUS, cc_command, cc_effect, cc_reply,
+    CC_EF_MERCHANT, CC_EF_PIN_RESET, CC_EF_PIN_SET, CC_EF_RULES, CC_EF_SETTLE, CC_EF_SUBSIDY,
+    CC_EF_TERMINAL, CC_EF_TOP_UP, CC_ST_CONFLICT, CC_ST_INVALID, CC_ST_REQUEST_REUSED,
+    CC_ST_TABLE_FULL, CC_X_LAST_SEQ, CC_X_ROW_FREE, CC_X_STATUS, cc_command, cc_effect, cc_reply,
 )
 from ext.digest cimport pin_mac
 from ext.due_effects cimport (
     check_scheduled, fill_scheduled, fill_unscheduled, switches_known,
 )
-from ext.dues cimport find_scheduled
+from ext.dues cimport find_hold, find_scheduled
 from ext.images cimport account_image
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
 from ext.pins cimport fails_now, pin_verdict
 from ext.reasons cimport CC_R_OK, CC_R_PIN_LOCKED, CC_R_PIN_WRONG
 from ext.records cimport (
     CC_A_MUST_CHANGE, CC_AMOUNT_MAX, CC_AS_CLOSED, CC_AS_NORMAL, CC_BALANCE_MAX, CC_CATEGORIES,
-    CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_PIN_BAD, CC_F_PIN_OK, CC_LIMIT_DEFAULT,
+    CC_EFFECTS_MAX, CC_F_KEY_IS_REQUEST, CC_F_PIN_BAD, CC_F_PIN_OK, CC_HS_GREY, CC_LIMIT_DEFAULT,
     CC_MS_UNBOUND, CC_M_FROZEN, CC_O_APPROVED, CC_O_DECLINED, CC_O_EFFECT, CC_P_DATED,
-    CC_TS_WITHDRAWN, CC_T_ACCOUNT, CC_T_DOCUMENT, CC_T_MEALS, CC_T_MEDIUM, CC_T_MERCHANT,
-    CC_T_PIN_CHECK, CC_T_RULES, CC_T_SCHEDULED, CC_T_TERMINAL, CC_T_TOP_UP, CC_T_UNSCHEDULED,
-    CC_W_MERCHANT, CC_W_ONLINE, CC_W_SUBSIDY, CC_W_SUBSIDY_SOURCE, CC_W_SYSTEM_FIRST,
-    CC_W_SYSTEM_LAST, CC_W_WATER, cc_account_body, cc_medium, cc_medium_body, cc_meals_body,
-    cc_record, cc_request, cc_rules_body, cc_scheduled, cc_terminal,
+    CC_TS_WITHDRAWN, CC_T_ACCOUNT, CC_T_CAPTURE, CC_T_DOCUMENT, CC_T_MEALS, CC_T_MEDIUM,
+    CC_T_MERCHANT, CC_T_PIN_CHECK, CC_T_RELEASE, CC_T_RULES, CC_T_SCHEDULED, CC_T_TERMINAL,
+    CC_T_TOP_UP, CC_T_UNSCHEDULED, CC_W_MERCHANT, CC_W_ONLINE, CC_W_SUBSIDY, CC_W_SUBSIDY_SOURCE,
+    CC_W_SYSTEM_FIRST, CC_W_SYSTEM_LAST, CC_W_WATER, cc_account_body, cc_hold, cc_medium,
+    cc_medium_body, cc_meals_body, cc_record, cc_request, cc_rules_body, cc_scheduled, cc_terminal,
 )
+from ext.reserve cimport fill_freed, fill_posted
 from ext.rows cimport find16
 from ext.tables cimport (
     CC_D_BLOCK_FULL, CC_D_DONE, CC_D_REPLAY, CC_KEY_WINDOW_S, cc_block, cc_tables,
@@ -212,6 +213,23 @@ cdef int check_waiting(const cc_tables *t, const cc_command *c, uint32_t index) 
     return check_scheduled(t, e, before) if ranged else CC_ST_INVALID
 
 
+cdef int check_settled(const cc_tables *t, const cc_command *c, uint32_t index) noexcept nogil:
+    """The end of a water transfer that nobody has told: its hold is grey, and this account's."""
+    cdef const cc_effect *e = &c.effect[index]
+    cdef uint32_t i, row
+    if e.row == 0 or e.row >= t.accounts or e.due_s != 0:
+        return CC_ST_INVALID
+    if e.event != CC_T_CAPTURE and e.event != CC_T_RELEASE:
+        return CC_ST_INVALID
+    for i in range(index):
+        if c.effect[i].kind == CC_EF_SETTLE and c.effect[i].hold_seq == e.hold_seq:
+            return CC_ST_CONFLICT
+    row = find_hold(t, e.hold_seq)
+    if row == 0 or t.hold[row].state != CC_HS_GREY or t.hold[row].account != e.row:
+        return CC_ST_CONFLICT
+    return 0
+
+
 cdef inline bint account_status_known(const cc_effect *e) noexcept nogil:
     return CC_AS_NORMAL <= (<const cc_account_body *>e.body).status <= CC_AS_CLOSED
 
@@ -222,6 +240,8 @@ cdef int check_effect(
     cdef const cc_effect *e = &c.effect[index]
     cdef uint32_t i, before = 0, opened = 0
     cdef int status
+    if e.kind == CC_EF_SETTLE:
+        return check_settled(t, c, index)
     if e.due_s != 0 or e.kind == CC_EF_CANCEL:
         return check_waiting(t, c, index)
     for i in range(index):
@@ -365,6 +385,25 @@ cdef uint32_t write_waiting(
     return r.medium if r.medium != 0 else r.account
 
 
+cdef uint32_t write_settled(
+    cc_tables *t, cc_block *b, const cc_command *c, const cc_effect *e, uint32_t first,
+    uint8_t parts,
+) noexcept nogil:
+    """Append the CAPTURE or RELEASE of a grey hold; it is in no terminal's chain."""
+    cdef cc_hold h = t.hold[find_hold(t, e.hold_seq)]
+    cdef cc_record *r = office_record(t, b, c, e.event, h.account, first)
+    money_now(t, r)
+    r.medium, r.merchant = h.medium, h.merchant
+    if e.event == CC_T_CAPTURE:
+        fill_posted(t, r, &h, h.amount)
+    else:
+        fill_freed(t, r, &h)
+    if c.flags & CC_CF_HAS_PIN:
+        r.flags |= CC_F_PIN_OK
+    keep(t, b, r, parts)
+    return h.account
+
+
 cdef void fill_medium(
     const cc_tables *t, const cc_effect *e, uint32_t row, cc_record *r,
 ) noexcept nogil:
@@ -386,6 +425,8 @@ cdef uint32_t write_effect(
     """Append one effect's record; returns the number of the row it is about."""
     cdef uint32_t account = 0, row = e.row
     cdef cc_record *r
+    if e.kind == CC_EF_SETTLE:
+        return write_settled(t, b, c, e, first, parts)
     if e.due_s != 0 or e.kind == CC_EF_CANCEL:
         return write_waiting(t, b, c, e, first, parts)
     if e.kind <= CC_EF_PIN_RESET or is_funds(e):

@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from ext.commands cimport (
-    CC_CF_HAS_PIN, CC_EF_ADJUST, CC_EF_CANCEL, CC_EF_NONE, CC_EF_SUBSIDY, CC_EF_TOP_UP,
+    CC_CF_HAS_PIN, CC_EF_ADJUST, CC_EF_NONE, CC_EF_SETTLE, CC_EF_SUBSIDY, CC_EF_TOP_UP,
     CC_OP_OFFICE, CC_PIN_MAX, cc_command, cc_effect,
 )
 from ext.digest cimport wipe
@@ -42,6 +42,7 @@ cdef class Effect:
         uint32_t due_s=0,
         uint16_t mask=0,
         uint64_t scheduled_seq=0,
+        uint64_t hold_seq=0,
         int64_t amount_fen=0,
         uint8_t debit_wallet=0,
         uint8_t credit_wallet=0,
@@ -50,14 +51,15 @@ cdef class Effect:
     ):
         cdef cc_effect *e = &self.effect
         memset(e, 0, sizeof(cc_effect))
-        if not CC_EF_NONE < kind <= CC_EF_CANCEL:
+        if not CC_EF_NONE < kind <= CC_EF_SETTLE:
             raise Malformed("FIELD_INVALID", "kind", "no such effect")
         if len(body) > BODY_BYTES:
             raise Malformed("FIELD_INVALID", "body", f"at most {BODY_BYTES} bytes")
         e.kind, e.row, e.link, e.event = kind, row, link, event
         e.expect, e.expect_status, e.expect_flags = expect, expect_status, expect_flags
         e.expect_last_seq, e.amount = expect_last_seq, amount_fen
-        e.due_s, e.mask, e.scheduled_seq = due_s, mask, scheduled_seq
+        e.due_s, e.mask = due_s, mask
+        e.scheduled_seq, e.hold_seq = scheduled_seq, hold_seq
         if kind == CC_EF_TOP_UP or kind == CC_EF_SUBSIDY or kind == CC_EF_ADJUST:
             e.event, e.spare = debit_wallet, credit_wallet
         memcpy(e.body, <const char *>body, len(body))

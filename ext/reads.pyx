@@ -7,6 +7,7 @@ from ext.commands cimport (
     CC_CF_BY_ACCOUNT, CC_CF_BY_SEQ, CC_OP_GET_ACCOUNT, CC_OP_GET_BALANCE, CC_OP_GET_TRANSACTION,
     CC_OP_HISTORY, CC_ST_NOT_FOUND, cc_command, cc_reply,
 )
+from ext.dues cimport find_hold
 from ext.keys cimport find_key
 from ext.limits cimport day_limit_of, day_now, meal_limit_of, meal_now
 from ext.originals cimport BATCH_READY, BATCH_EXPIRED, batch_at_hand
@@ -14,6 +15,7 @@ from ext.pins cimport fails_now
 from ext.records cimport (
     CC_K_NONE, CC_MS_UNBOUND, CC_TERMINAL_SEQ_MAX, cc_key, cc_medium, cc_terminal,
 )
+from ext.reserve cimport open_water_hold
 from ext.rows cimport find16
 from ext.tables cimport CC_D_HISTORY, CC_D_READ, CC_D_REPLAY, cc_tables
 
@@ -49,6 +51,9 @@ cdef int read_account(cc_tables *t, const cc_command *c, cc_reply *reply) noexce
     reply.limit_day, reply.limit_meal = day_limit_of(t, &t.account[row]), meal_limit_of(
         t, &t.account[row])
     reply.record.account = reply.row = row
+    if c.op == CC_OP_GET_ACCOUNT:
+        reply.next_seq = open_water_hold(t, row)
+        reply.hold_state = t.hold[find_hold(t, reply.next_seq)].state
     return CC_D_READ
 
 

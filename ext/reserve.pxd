@@ -1,6 +1,6 @@
 """Holds, captures and releases: amounts reserved before they are known."""
 
-from libc.stdint cimport int64_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from ext.apply cimport is_row_meal
 from ext.commands cimport cc_command, cc_reply
@@ -36,6 +36,13 @@ cdef inline void give_back(const cc_account *a, cc_record *r, int64_t back) noex
         r.body.money.meal_used = less(a.meal_used, back if r.flags & CC_F_COUNTS_MEAL else 0)
 
 
+# What the record of a hold's end says: nothing was posted, or `amount` of it; the rest is freed.
+cdef void fill_freed(const cc_tables *t, cc_record *r, const cc_hold *h) noexcept nogil
+cdef void fill_posted(
+    const cc_tables *t, cc_record *r, const cc_hold *h, int64_t amount,
+) noexcept nogil
+# Seq of the account's open transfer to the water purse, 0 none.
+cdef uint64_t open_water_hold(const cc_tables *t, uint32_t account) noexcept nogil
 # Frees a hold by RELEASE or REVERSAL; x.type says which.
 cdef cc_record *free_hold(
     cc_tables *t, cc_block *b, const cc_command *c, cc_tap *x, const cc_hold *h,

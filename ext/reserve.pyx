@@ -26,16 +26,51 @@ cdef void of_hold(cc_tap *x, const cc_hold *h) noexcept nogil:
 cdef cc_record *held_record(
     cc_tables *t, cc_block *b, const cc_command *c, cc_tap *x, const cc_hold *h,
 ) noexcept nogil:
-    """A record about a hold, in the day and meal of the hold."""
+    """A tap's record about a hold."""
     cdef cc_record *r
     of_hold(x, h)
     r = open_record(t, b, c, x)
     r.outcome = CC_O_APPROVED
+    return r
+
+
+cdef void tell_hold(const cc_tables *t, cc_record *r, const cc_hold *h) noexcept nogil:
+    """What every record that ends a hold says of it: it is of the hold's day and meal."""
     r.original_seq = h.seq
     r.flags |= hold_flags(h)
     r.body.money.day_key, r.body.money.meal_key = h.day_key, h.meal_key
     r.body.money.debit_after = t.account[h.account].online
-    return r
+
+
+cdef void fill_freed(const cc_tables *t, cc_record *r, const cc_hold *h) noexcept nogil:
+    cdef const cc_account *a = &t.account[h.account]
+    tell_hold(t, r, h)
+    r.body.money.amount = h.amount
+    r.body.money.held_after = a.held - h.amount
+    give_back(a, r, h.amount)
+
+
+cdef void fill_posted(
+    const cc_tables *t, cc_record *r, const cc_hold *h, int64_t amount,
+) noexcept nogil:
+    """An expired hold reserves nothing any more: it is posted all the same, into debt perhaps."""
+    cdef const cc_account *a = &t.account[h.account]
+    tell_hold(t, r, h)
+    r.body.money.amount = amount
+    r.body.money.debit_wallet = CC_W_ONLINE
+    r.body.money.debit_after = a.online - amount
+    if h.water:
+        r.body.money.credit_wallet = CC_W_WATER
+        r.body.money.credit_after = t.cold[h.account].water + amount
+    else:
+        r.body.money.credit_wallet = CC_W_MERCHANT
+        r.body.money.credit_after = t.merchant[h.merchant].payable + amount
+    if h.state == CC_HS_EXPIRED:
+        r.flags |= CC_F_FORCED | CC_F_LATE
+        give_back(a, r, -amount)
+    else:
+        r.body.money.held_after = a.held - h.amount
+        give_back(a, r, h.amount - amount)
 
 
 cdef cc_record *free_hold(
@@ -43,37 +78,16 @@ cdef cc_record *free_hold(
 ) noexcept nogil:
     """Free what a hold reserves; the caller closes the record."""
     cdef cc_record *r = held_record(t, b, c, x, h)
-    cdef cc_account *a = &t.account[h.account]
-    r.body.money.amount = h.amount
-    r.body.money.held_after = a.held - h.amount
-    give_back(a, r, h.amount)
+    fill_freed(t, r, h)
     return r
 
 
 cdef cc_record *post_hold(
     cc_tables *t, cc_block *b, const cc_command *c, cc_tap *x, const cc_hold *h,
 ) noexcept nogil:
-    """Post x.amount of a hold, the rest is freed; the caller closes the record.
-
-    An expired hold reserves nothing any more: it is posted all the same, into debt if need be.
-    """
+    """Post x.amount of a hold, the rest is freed; the caller closes the record."""
     cdef cc_record *r = held_record(t, b, c, x, h)
-    cdef cc_account *a = &t.account[h.account]
-    r.body.money.amount = x.amount
-    r.body.money.debit_wallet = CC_W_ONLINE
-    r.body.money.debit_after = a.online - x.amount
-    if h.water:
-        r.body.money.credit_wallet = CC_W_WATER
-        r.body.money.credit_after = t.cold[h.account].water + x.amount
-    else:
-        r.body.money.credit_wallet = CC_W_MERCHANT
-        r.body.money.credit_after = t.merchant[h.merchant].payable + x.amount
-    if h.state == CC_HS_EXPIRED:
-        r.flags |= CC_F_FORCED | CC_F_LATE
-        give_back(a, r, -x.amount)
-    else:
-        r.body.money.held_after = a.held - h.amount
-        give_back(a, r, h.amount - x.amount)
+    fill_posted(t, r, h, x.amount)
     return r
 
 

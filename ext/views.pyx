@@ -7,7 +7,8 @@ from ext.commands cimport cc_reply
 from ext.errors import Refused
 from ext.reasons cimport cc_reason_text_of
 from ext.records cimport (
-    CC_A_MUST_CHANGE, CC_LIMIT_DEFAULT, CC_T_ACCOUNT, cc_account, cc_money_body, cc_record,
+    CC_A_MUST_CHANGE, CC_HS_GREY, CC_LIMIT_DEFAULT, CC_T_ACCOUNT, cc_account, cc_money_body,
+    cc_record,
 )
 from ext.views cimport cc_history_row
 from ext.wire_encode cimport wire_status_reason, wire_status_retry_ms
@@ -82,6 +83,8 @@ cdef dict account_view(const cc_reply *reply):
         "pin_fails": a.pin_fails,
         "pin_version": reply.cold_row.pin_version,
         "last_seq": a.last_seq,
+        "water_hold_seq": reply.next_seq,
+        "water_hold_grey": reply.hold_state == CC_HS_GREY,
         "as_of_seq": reply.as_of_seq,
     }
 

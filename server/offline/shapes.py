@@ -38,6 +38,8 @@ SETTLED: Final = {
     at.ADJUST: _OFFICE,
 }
 """Flags of what was approved or took effect."""
+AT_THE_OFFICE: Final = dict.fromkeys((at.CAPTURE, at.RELEASE), _COUNTS | at.F_WATER | _OFFICE)
+"""Flags of a transfer that the office settled."""
 REFUSED: Final = (
     at.F_PIN_BAD | at.F_OVER_DAY | at.F_OVER_MEAL | at.F_WATER | at.F_VOID | at.F_MUST_CHANGE
     | at.F_KEY_IS_REQUEST
@@ -55,7 +57,10 @@ ASKS_NOTHING: Final = frozenset(
 def shape(books: Books, e: Entry, account: Account | None) -> None:
     """Check a record with a money body, before anything is made of it."""
     settled = e.outcome in (at.APPROVED, at.EFFECT)
-    if e.flags & ~(SETTLED[e.type] if settled else REFUSED):
+    allowed = SETTLED[e.type] if settled else REFUSED
+    if settled and e.flags & at.F_KEY_IS_REQUEST:
+        allowed = AT_THE_OFFICE.get(e.type, allowed)
+    if e.flags & ~allowed:
         raise Difference(e.seq, f"flags {e.flags:#x} are not of this kind of record")
     if settled and e.reason:
         raise Difference(e.seq, "approved with a reason to refuse")
@@ -70,7 +75,8 @@ def shape(books: Books, e: Entry, account: Account | None) -> None:
     medium = books.media.get(e.medium)
     if medium is None or medium.account != e.account:
         raise Difference(e.seq, "a medium that is not the account's")
-    if not e.flags & at.F_DUE and bool(e.flags & at.F_MUST_CHANGE) != bool(account.flags & 1):
+    tapped = not e.flags & (at.F_DUE | at.F_KEY_IS_REQUEST)
+    if tapped and bool(e.flags & at.F_MUST_CHANGE) != bool(account.flags & 1):
         raise Difference(e.seq, "MUST_CHANGE is not what the account says")
 
 

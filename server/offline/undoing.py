@@ -33,7 +33,10 @@ def the_hold(books: Books, e: Entry) -> Hold:
     right = (hold.account, hold.medium, hold.merchant, hold.day_key, hold.meal_key)
     if repeated != right:
         demand_equal(e.seq, "account, medium, merchant, day and meal", repeated, right)
-    if e.flags & at.F_BY_COUNTER:
+    if e.flags & at.F_KEY_IS_REQUEST:
+        if e.terminal or e.aux or hold.state != at.GREY:
+            raise Difference(e.seq, "the office settled a hold that was not grey")
+    elif e.flags & at.F_BY_COUNTER:
         if not hold.water:
             raise Difference(e.seq, "a card counter resolved a hold that is not of water")
     elif e.terminal != hold.terminal:
@@ -47,6 +50,11 @@ def close_hold(books: Books, hold: Hold) -> None:
     del books.holds[hold.seq]
     if hold.water:
         books.accounts[hold.account].water_hold = 0
+
+
+def ends(e: Entry) -> bool:
+    """Whether a capture or release came true: approved at a terminal, or an effect of the office."""
+    return e.outcome == (at.EFFECT if e.flags & at.F_KEY_IS_REQUEST else at.APPROVED)
 
 
 def give_back(books: Books, e: Entry, account: Account, hold: Hold) -> None:
@@ -66,7 +74,7 @@ def no_wallets(e: Entry, credit_after: int = 0) -> None:
 
 def capture(books: Books, e: Entry, account: Account | None) -> None:
     """Posts a hold, at most its amount; late ones may overdraw."""
-    if e.outcome != at.APPROVED:
+    if not ends(e):
         refusal(books, e, account)
         return
     hold = the_hold(books, e)
@@ -91,7 +99,7 @@ def capture(books: Books, e: Entry, account: Account | None) -> None:
 
 def release(books: Books, e: Entry, account: Account | None) -> None:
     """Frees a hold."""
-    if e.outcome != at.APPROVED:
+    if not ends(e):
         refusal(books, e, account)
         return
     free(books, e, account)

@@ -47,6 +47,14 @@ def by_counter(books: Books, tap: Tap, terminal: Terminal, hold: Hold, written: 
     return books.tap_record(tap, terminal, record, books.accounts[hold.account])
 
 
+def settle(books: Books, hold: Hold, written: bool, flags: Flag) -> Record:
+    """The office says what became of a transfer; no terminal has part in it."""
+    record = post(books, hold, hold.amount) if written else free(books, hold)
+    record.outcome = Outcome.EFFECT
+    record.flags |= flags
+    return books.write(record, account=books.accounts[hold.account])
+
+
 def post(books: Books, hold: Hold, amount: int) -> Record:
     """Move the money of a hold and drop its row; the record still has to be written."""
     account = books.accounts[hold.account]

@@ -266,6 +266,7 @@ class EffectKind(IntEnum):
     SUBSIDY = 14
     ADJUST = 15
     CANCEL = 16
+    SETTLE = 17
 
 
 class Event(IntEnum):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.model import schedule
+from tests.model import holds, schedule
 from tests.model.books import Books, signed64
 from tests.model.numbers import (
     AMOUNT_MAX,
@@ -70,6 +70,9 @@ class Effect:
     unchanged: bool = False
     scheduled_seq: int = 0
     """What a CANCEL ends."""
+    hold_seq: int = 0
+    """What a SETTLE ends: `written` to the card, or not."""
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,13 +122,7 @@ def perform(books: Books, act: Act) -> OfficeReply:
             return remember(books, act, refused(books, act, account, reason, verdict))
         flags |= verdict
     for index, effect in enumerate(act.effects):
-        before = act.effects[:index]
-        waits = effect.due_s or effect.kind is EffectKind.CANCEL
-        problem = (
-            schedule.objection(books, before, effect)
-            if waits
-            else objection(books, effect) or wrong_row(books, before, effect)
-        )
+        problem = problem_of(books, act.effects[:index], effect)
         if problem:
             if account:
                 account.pin_fails = fails
@@ -187,6 +184,25 @@ def document(
 
 
 # ---- what is expected ----
+
+
+def problem_of(books: Books, before: Sequence[Effect], effect: Effect) -> str:
+    """Return CONFLICT or INVALID if the effect cannot be behind those before it, else nothing."""
+    if effect.kind is EffectKind.SETTLE:
+        settled = {e.hold_seq for e in before if e.kind is EffectKind.SETTLE}
+        return not_settled(books, settled, effect)
+    if effect.due_s or effect.kind is EffectKind.CANCEL:
+        return schedule.objection(books, before, effect)
+    return objection(books, effect) or wrong_row(books, before, effect)
+
+
+def not_settled(books: Books, settled: set[int], effect: Effect) -> str:
+    """Only a grey hold of the account named is settled, and once."""
+    if effect.row not in books.accounts or effect.due_s:
+        return "INVALID"
+    hold = books.holds.get(effect.hold_seq)
+    grey = hold is not None and hold.state == "GREY" and hold.account == effect.row
+    return "" if grey and effect.hold_seq not in settled else "CONFLICT"
 
 
 def objection(books: Books, effect: Effect) -> str:
@@ -254,6 +270,8 @@ def uses_account(effect: Effect) -> bool:
 
 def carry_out(books: Books, effect: Effect, flags: Flag) -> Record:
     """Change the row and write its after-image."""
+    if effect.kind is EffectKind.SETTLE:
+        return holds.settle(books, books.holds[effect.hold_seq], effect.written, flags)
     if effect.due_s or effect.kind is EffectKind.CANCEL:
         return schedule.take_down(books, effect, flags)
     if effect.kind in {EffectKind.TOP_UP, EffectKind.SUBSIDY, EffectKind.ADJUST}:

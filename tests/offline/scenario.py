@@ -59,6 +59,15 @@ def play_water(rig):
     rig.after(600)
     rig.idle()
     rig.water(3)
+    for written in (True, False):
+        grey = rig.account().water_hold
+        settle = Effect(kind=EffectKind.SETTLE, row=1, hold_seq=grey, written=written)
+        rig.do([settle])
+        rig.perform([settle])
+        rig.water(8)
+        rig.after(512)  # the due times of play_waiting keep the bits that tests flip
+        rig.idle()
+    rig.water(8)
     open_transfer = rig.water(7)
     captured = rig.of(Op.CAPTURE, open_transfer, 1_000, "W-1")
     rig.of(Op.REVERSE, captured, 1_000, "W-1")

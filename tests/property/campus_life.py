@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from tests.model.numbers import (
     KEYPAD,
@@ -33,6 +33,7 @@ from tests.model.rig import (
     terminal,
 )
 from tests.model.state import SEED_CATEGORIES, SEED_MEALS, Original, Rules
+from tests.property.water_life import WaterLife, pins
 
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Rules are compared here, not disks: nothing has to reach one."""
@@ -54,11 +55,10 @@ edges = st.tuples(
     ),
     st.integers(-1, 1),
 )
-pins = st.sampled_from(("none", "none", "right", "wrong"))
 pick = st.integers(0, 2**16)
 
 
-class CampusLife(RuleBasedStateMachine):
+class CampusLife(WaterLife):
     """What a campus does, in any order."""
 
     def make_rig(self, folder):
@@ -225,19 +225,6 @@ class CampusLife(RuleBasedStateMachine):
     def reserve(self, name, number, edge):
         amount, typed = self.amount(edge, number), self.pin("right", number)
         self.keep(self.rig.make_tap(Op.HOLD, name, medium=card(number), amount=amount, pin=typed))
-
-    @rule(
-        number=st.sampled_from((1, 1, 1, 2, 5)),
-        counter=st.sampled_from((0, 1, 1, 2, 2, 3)),
-        pin=pins,
-    )
-    def water_tap(self, number, counter, pin):
-        typed = self.pin(pin, number)
-        self.keep(
-            self.rig.make_tap(
-                Op.HOLD, "W-1", medium=card(number), water=True, card_counter=counter, pin=typed
-            )
-        )
 
     @rule(
         op=st.sampled_from((Op.CAPTURE, Op.CAPTURE, Op.RELEASE)),

@@ -19,7 +19,7 @@ from tests.model.journal import (
     pack_rules,
     read_block,
 )
-from tests.model.numbers import EffectKind, Flag, Op, Outcome, Wallet
+from tests.model.numbers import EffectKind, Flag, Kind, Op, Outcome, Wallet
 from tests.model.office import OfficeReply
 from tests.model.rig import Rig
 
@@ -319,6 +319,9 @@ class EngineRig(Rig):
                 "pin_fails": books.fails(account),
                 "pin_version": account.pin_version,
                 "last_seq": account.last_seq,
+                "water_hold_seq": account.water_hold,
+                "water_hold_grey": bool(account.water_hold)
+                and books.holds[account.water_hold].state == "GREY",
             }
             assert {name: row[name] for name in expected} == expected, f"account {number}"
         assert self.engine.stats()["ledger_sum"] == 0
@@ -376,11 +379,14 @@ def to_engine(effect):
     expect = 0 if effect.expect_status is None else EXPECT_STATUS
     expect |= 0 if effect.expect_last_seq is None else EXPECT_LAST_SEQ
     expect |= EXPECT_UNCHANGED if effect.unchanged else 0
+    event = int(effect.event)
+    if effect.kind is EffectKind.SETTLE:
+        event = Kind.CAPTURE if effect.written else Kind.RELEASE
     return ext_engine.Effect(
         int(effect.kind),
         row=effect.row,
         link=effect.link,
-        event=int(effect.event),
+        event=event,
         expect=expect,
         expect_status=int(effect.expect_status or 0),
         expect_flags=int(effect.expect_flags),
@@ -393,6 +399,7 @@ def to_engine(effect):
         due_s=effect.due_s,
         mask=effect.mask,
         scheduled_seq=effect.scheduled_seq,
+        hold_seq=effect.hold_seq,
     )
 
 
