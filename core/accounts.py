@@ -54,6 +54,8 @@ class Money:
     subsidy: int
     water: int
     last_seq: int
+    transfer_seq: int = 0
+    """The open transfer to the water purse; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +142,7 @@ def set_status(
         now_us: now.
 
     Raises:
-        Refusal: STATE_TRANSITION, ACCOUNT_DEBT, BALANCE_NOT_ZERO.
+        Refusal: STATE_TRANSITION, ACCOUNT_DEBT, TRANSFER_OPEN, BALANCE_NOT_ZERO.
 
     **Source:** regulation 三.5; ``core/account_holds.py``.
     """
@@ -162,6 +164,8 @@ def _legal(holds: Hold) -> list[str]:
 def _refuse_money(money: Money) -> None:
     if money.online < 0:
         raise Refusal("ACCOUNT_DEBT", balanceFen=money.online)
+    if money.transfer_seq:
+        raise Refusal("TRANSFER_OPEN", seq=money.transfer_seq)
     if money.online or money.held or money.subsidy or money.water:
         raise Refusal(
             "BALANCE_NOT_ZERO",

@@ -62,6 +62,8 @@ class RecordType(IntEnum):
 
 DUE: Final = 32_768
 """``CC_F_DUE``: no command behind the record, its time had come."""
+WATER: Final = 4_096
+"""``CC_F_WATER``: about a transfer to the water purse."""
 
 
 class Outcome(IntEnum):

@@ -55,13 +55,15 @@ class ReturnItem:
 class Clearance:
     """Whether a holder may leave. Amounts in fen, times in microseconds since 1970 UTC.
 
-    ``refund_from_us`` is 0 when nothing is to be paid out, or the card is not given back yet.
+    ``refund_from_us`` is 0 when nothing is to be paid out, the card is not given back yet, or the
+    transfer to the water purse ``transfer_seq`` (0: none) is open.
     """
 
     reasons: tuple[str, ...]
     debt_fen: int
     refund_fen: int
     refund_from_us: int
+    transfer_seq: int
 
 
 def judge_return(item: ReturnItem, seen: AbstractSet[int] = frozenset()) -> EffectPlan:
@@ -183,7 +185,9 @@ def compensate(card: Carrier | None, receipt: Receipt, *, open_case: int, moment
     return Plan(document=document, effects=effects)
 
 
-def clearance(*, has_card: bool, online_fen: int, left_us: int, wait_days: int) -> Clearance:
+def clearance(
+    *, has_card: bool, online_fen: int, transfer_seq: int, left_us: int, wait_days: int
+) -> Clearance:
     """Say whether a holder may leave, and what is to be paid out then.
 
     A balance does not block; it makes an instruction to pay it out once late payments are in.
@@ -191,19 +195,26 @@ def clearance(*, has_card: bool, online_fen: int, left_us: int, wait_days: int) 
     Args:
         has_card: a card that is neither given back nor paid for.
         online_fen: of the ONLINE wallet; negative is a debt.
+        transfer_seq: of the open transfer to the water purse: nobody knows whose its amount is; 0:
+            none.
         left_us: when the card was given back or paid for; 0: not.
         wait_days: parameter ``refund_wait_days``.
 
     **Source:** regulation 三.5(3); D12.
     """
-    blockers = (("CARD_NOT_RETURNED", has_card), ("DEBT", online_fen < 0))
+    blockers = (
+        ("CARD_NOT_RETURNED", has_card),
+        ("DEBT", online_fen < 0),
+        ("TRANSFER_OPEN", transfer_seq != 0),
+    )
     refund = max(0, online_fen)
-    ready = refund > 0 and left_us > 0 and not has_card
+    ready = refund > 0 and left_us > 0 and not has_card and not transfer_seq
     return Clearance(
         reasons=tuple(name for name, blocks in blockers if blocks),
         debt_fen=max(0, -online_fen),
         refund_fen=refund,
         refund_from_us=left_us + wait_days * _DAY_US if ready else 0,
+        transfer_seq=transfer_seq,
     )
 
 

@@ -187,6 +187,7 @@ TABLE: Final[dict[str, Row]] = {
     "clearance.certify": _usual("离校清算 · nothing is owed (三.5)", _AFFAIRS, _OFFICER),
     "clearance.revoke": _stated("what was certified does not hold", _AFFAIRS, _OFFICER),
     "refund.list": _no_act(_FINANCE, _AUDITOR),
+    "transfer.settle": _stated("how it is known what was written", _OFFICER, _SUPERVISOR),
     "sanction.set": _stated("八.1: for what, and until when", _OFFICER, _SUPERVISOR),
     "hours.override": _stated("the regulation names no exception from the hours", _SUPERVISOR),
     "alert.read": _no_act(_OFFICER, _SUPERVISOR, _AUDITOR),

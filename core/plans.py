@@ -34,6 +34,7 @@ class EffectKind(IntEnum):
     SUBSIDY = 14
     ADJUST = 15
     CANCEL = 16
+    SETTLE = 17
 
 
 class Expect(IntFlag):
@@ -74,6 +75,9 @@ class EffectPlan:
     for accounts and media, UNCHANGED may come with it. ``mask`` says what it changes: ``RulesField``
     of the rules, ``MediumFlag`` of a medium (whose body's state 0 leaves the state as it is). Its
     seq in the journal names it; CANCEL ends ``scheduled_seq``, or CONFLICT when it waits no more.
+
+    SETTLE ends the grey hold ``hold_seq`` of account ``row`` by a record of the type ``event``, CAPTURE
+    or RELEASE; CONFLICT when it is not grey.
     """
 
     kind: EffectKind
@@ -87,6 +91,7 @@ class EffectPlan:
     due_s: int = 0
     mask: int = 0
     scheduled_seq: int = 0
+    hold_seq: int = 0
     amount_fen: int = 0
     debit_wallet: Wallet = Wallet.NONE
     credit_wallet: Wallet = Wallet.NONE

@@ -32,6 +32,7 @@ class Purse:
         counted_seq: the act that counted it; 0: not yet.
         water_fen: what was counted.
         side: the wallet it goes to.
+        settled_seq: the act that moved what was counted; 0: not yet.
     """
 
     seq: int
@@ -41,6 +42,7 @@ class Purse:
     counted_seq: int = 0
     water_fen: int = 0
     side: int = 0
+    settled_seq: int = 0
 
 
 def count(purse: Purse, *, water_fen: int, pending_fen: int, values: Values) -> Plan:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from core.blocks import Outcome, RecordType
+from core.blocks import WATER, Outcome, RecordType
 from core.catalogue import BY_NAME
 from core.categories import KEY_PREFIX, CategoryFlag
 from core.change_subjects import DAY_PREFIX, MEALS
@@ -37,7 +37,6 @@ REPLAYED: Final = frozenset(
 _OVER: Final = 4 | 8  # CC_F_OVER_DAY, CC_F_OVER_MEAL
 _COUNTS_DAY: Final = 1024
 _COUNTS_MEAL: Final = 2048
-_WATER: Final = 4096
 _BIG: Final = 0xFFFF_FFFF  # an asked amount that does not fit
 # Plain numbers: the members' own operators cost more than all the rest of a decision.
 _DAY: Final = int(CategoryFlag.DAY)
@@ -247,12 +246,12 @@ class Replay:
         record, declined = was.record, example is not None and example.kind is Kind.DECLINED
         if was.approved and not declined:
             self._count(was)
-        elif was.approved and record.flags & _WATER:
+        elif was.approved and record.flags & WATER:
             self._water_failed[record.seq] = 0
         elif example is not None and not declined:
             self._passed[was.key] = was, example
             self._counters.count(record.seq, was.place, was.amount)
-            if record.flags & _WATER:
+            if record.flags & WATER:
                 self._add_water(record.account, was.amount)
 
     def _kind(self, was: _Decision) -> Kind | None:
@@ -267,7 +266,7 @@ class Replay:
         if record.reason == _NOT_ALLOWED:
             newly = not self._campus.flags_were(was.category) & allowed_by
             return self._kind_of_new(was, over=over) if newly else None
-        if record.flags & _WATER and "water_cap" in self._tried.rules:
+        if record.flags & WATER and "water_cap" in self._tried.rules:
             if self._is_capped(was):
                 return Kind.DECLINED if was.approved else None
         elif record.reason == _WATER_CAP:
@@ -290,7 +289,7 @@ class Replay:
         if was.approved:
             return None if allowed else Kind.DECLINED
         before = self._campus.flags_were(was.category) & _ALLOWED_BY[was.record.type]
-        refused = was.record.reason == _NOT_REFUNDABLE and not was.record.flags & _WATER
+        refused = was.record.reason == _NOT_REFUNDABLE and not was.record.flags & WATER
         return Kind.PASSED if refused and allowed and not before else None
 
     def _is_over(self, was: _Decision) -> bool:

@@ -371,6 +371,7 @@ def _effect(plan: Any) -> Effect:
         due_s=plan.due_s,
         mask=plan.mask,
         scheduled_seq=plan.scheduled_seq,
+        hold_seq=plan.hold_seq,
         amount_fen=plan.amount_fen,
         debit_wallet=plan.debit_wallet,
         credit_wallet=plan.credit_wallet,

@@ -23,7 +23,7 @@ from server.registers.cards import MEDIUM, medium_facts
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 16
+SCHEMA_VERSION: Final = 17
 """Grows with every change of the tables; a registry of another version is rebuilt."""
 
 MEDIA_MAX: Final = 100

@@ -161,10 +161,11 @@ class SystemActs(Background):
 
     async def _settle(self, purse: Purse) -> None:
         async def decide(desk: Desk) -> Plan:
-            if await desk.read(lambda r: purses.is_settled(r.connection, purse.seq)):
+            counted = await desk.read(lambda r: purses.counted_purse(r.connection, purse.seq))
+            if counted is None:
                 raise Refusal("CONFLICT", retry_after_ms=1_000)
             money = await desk.wallets(purse.account_number)
-            return settle(purse, water_fen=money["water_fen"], last_seq=money["last_seq"])
+            return settle(counted, water_fen=money["water_fen"], last_seq=money["last_seq"])
 
         by = By(actor=SYSTEM.actor, reason=f"water_purse_on_loss, seq {purse.seq}")
         await self._office.record("PurseSettled", decide, by=by)

@@ -100,6 +100,16 @@ class World:
         self.desk("ReturnCard", account_no=holder.account_no, uid=holder.medium.token)
         return holder.account_no
 
+    def torn(self):
+        """Return a holder whose card is gone, and the seq of its transfer that nobody told of."""
+        holder = self.holder(top_up_fen=1_000)
+        water = self.campus.terminal(f"WATER-{next(count)}", merchant="M-WATER", category="WATER")
+        hold = water.hold(holder, water=True)
+        assert hold.reason == "OK"
+        self.desk("ReturnCard", account_no=holder.account_no, uid=holder.medium.token)
+        self.campus.pass_time(minutes=5)
+        return holder, hold.seq
+
     def member(self, *roles):
         return self.campus.member(f"m{next(count)}", *roles)
 

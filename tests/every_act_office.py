@@ -252,6 +252,14 @@ def _(world):
     return cards_pb.RevokeCertificateRequest(certificate_no=issued.certificate_no)
 
 
+@builds("CardOfficeService.SettleTransfer")
+def _(world):
+    holder, torn = world.torn()
+    return cards_pb.SettleTransferRequest(
+        account_no=holder.account_no, hold_seq=torn, end=cards_pb.TRANSFER_END_NOT_WRITTEN
+    )
+
+
 @builds("CardOfficeService.Warn")
 def _(world):
     return cards_pb.WarnRequest(account_no=world.holder().account_no)

@@ -125,6 +125,7 @@ def show(
             if holder.must_change_pin
             else "",
             **wallet_fields(response.wallets),
+            tr("热水转款", "Open transfer"): _transfer_text(response),
         },
         title=f"{holder.account_no}  {holder.name}",
     )
@@ -139,6 +140,16 @@ def show(
         for bound in response.media
     ]
     print_table(tr("介质 标识 状态 挂失 冻结", "medium token state lost frozen").split(), rows)
+
+
+def _transfer_text(response: pb.GetAccountResponse) -> str:
+    """Say which transfer to the water purse is open, and since when; empty: none."""
+    if not response.HasField("open_transfer"):
+        return ""
+    found = response.open_transfer
+    state = tr("待结清", "to be settled") if found.grey else tr("待回报", "awaiting its machine")
+    since, fen = local_time(found.time_us), yuan(found.amount_fen)
+    return f"seq {found.seq}  {fen}  {since}  {found.terminal_id}  {state}"
 
 
 def _holds_text(holder: pb.Account) -> str:

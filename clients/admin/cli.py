@@ -22,6 +22,7 @@ from clients.admin import (
     office_cases,
     office_leaving,
     office_roster,
+    office_transfers,
     offline,
     operations,
     parameters,
@@ -45,7 +46,7 @@ def examples(*lines: str) -> str:
     return "\n\n".join([tr("示例:", "Examples:"), *(f"  {line}" for line in lines)])
 
 
-OFFICE: Final = (office_cards, office_cases, office_leaving, office_alerts)
+OFFICE: Final = (office_cards, office_cases, office_leaving, office_transfers, office_alerts)
 """Modules whose commands join the group of ``office_roster``."""
 
 app: Final = typer.Typer(

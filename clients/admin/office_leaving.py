@@ -184,6 +184,7 @@ def clearance(
                 if found.refund_from_us
                 else "",
                 tr("证明", "Certificate"): str(found.certificate_no or ""),
+                tr("未结清转款", "Open transfer"): str(found.transfer_seq or ""),
             },
             title=account,
         )

@@ -330,6 +330,21 @@ class PurseSettled(Document):
     purse: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSettled(Document):
+    """The office said what became of a transfer to the water purse; how it knows stands in ``by``.
+
+    ``hold`` is the transfer's seq, ``written`` 1 or 0. What was written is part of ``purse``, counted
+    before; 0: of none.
+    """
+
+    KIND: ClassVar[int] = 79
+    account: int
+    hold: int
+    written: int
+    purse: int
+
+
 DOCUMENTS: Final[tuple[type[Document], ...]] = (
     CardsIssued,
     CardsHandedOver,
@@ -362,4 +377,5 @@ DOCUMENTS: Final[tuple[type[Document], ...]] = (
     AlertAcknowledged,
     PurseCounted,
     PurseSettled,
+    TransferSettled,
 )

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from core.blocks import RecordType
 from core.documents import cards as documents
+from core.plans import Wallet
 from core.water_purse import Purse
 from server.registers.base import Register
 
@@ -26,11 +28,12 @@ CREATE TABLE purses (
 );
 CREATE INDEX purses_uncounted ON purses (ended_us) WHERE NOT counted_seq;
 CREATE INDEX purses_due ON purses (due_us) WHERE counted_seq AND NOT settled_seq;
-CREATE INDEX purses_by_account ON purses (account_number) WHERE counted_seq AND NOT settled_seq;
+CREATE INDEX purses_by_account ON purses (account_number, ended_us);
 """
 
 _PURSE: Final = (
-    "SELECT seq, account_number, lost_us, ended_us, counted_seq, water_fen, side FROM purses"
+    "SELECT seq, account_number, lost_us, ended_us, counted_seq, water_fen, side, settled_seq"
+    " FROM purses"
 )
 _PENDING: Final = "counted_seq AND NOT settled_seq"
 
@@ -61,16 +64,22 @@ def pending_fen(sql: sqlite3.Connection, account_number: int) -> int:
 
 def is_counted(sql: sqlite3.Connection, seq: int) -> bool:
     """Tell whether a purse was counted."""
-    return _has(sql, "SELECT 1 FROM purses WHERE seq = ? AND counted_seq", seq)
+    row = sql.execute("SELECT 1 FROM purses WHERE seq = ? AND counted_seq", (seq,)).fetchone()
+    return row is not None
 
 
-def is_settled(sql: sqlite3.Connection, seq: int) -> bool:
-    """Tell whether what was counted was moved."""
-    return _has(sql, "SELECT 1 FROM purses WHERE seq = ? AND settled_seq", seq)
+def counted_purse(sql: sqlite3.Connection, seq: int) -> Purse | None:
+    """Return a purse that was counted and not moved yet; None: it is not one."""
+    row = sql.execute(f"{_PURSE} WHERE seq = ? AND {_PENDING}", (seq,)).fetchone()
+    return _purse(row) if row else None
 
 
-def _has(sql: sqlite3.Connection, query: str, seq: int) -> bool:
-    return sql.execute(query, (seq,)).fetchone() is not None
+def purse_after(sql: sqlite3.Connection, account_number: int, time_us: int) -> Purse | None:
+    """Return the purse of the first card that was lost for good after a time, if it is counted."""
+    query = f"{_PURSE} WHERE account_number = ? AND ended_us >= ? ORDER BY ended_us, seq LIMIT 1"
+    row = sql.execute(query, (account_number, time_us)).fetchone()
+    purse = _purse(row) if row else None
+    return purse if purse and purse.counted_seq else None
 
 
 def _purse(row: tuple[int, ...]) -> Purse:
@@ -103,6 +112,25 @@ def _settled(scope: Scope, command: Command, document: documents.PurseSettled) -
     return {}
 
 
+def _transfer_settled(scope: Scope, command: Command, document: documents.TransferSettled) -> Facts:
+    record = command.effect(RecordType.CAPTURE if document.written else RecordType.RELEASE)
+    money, online_fen = record.money(), record.money().debit_after
+    moved = command.effects_of(RecordType.ADJUST)
+    if moved and moved[0].money().credit_wallet == Wallet.ONLINE:
+        online_fen = moved[0].money().credit_after
+    if document.purse and not moved:
+        scope.sql.execute(
+            "UPDATE purses SET water_fen = water_fen + ? WHERE seq = ?",
+            (money.amount, document.purse),
+        )
+    return {"amount_fen": money.amount, "online_fen": online_fen, "held_fen": money.held_after}
+
+
 REGISTER: Final = Register(
-    _SCHEMA, {documents.PurseCounted: _counted, documents.PurseSettled: _settled}
+    _SCHEMA,
+    {
+        documents.PurseCounted: _counted,
+        documents.PurseSettled: _settled,
+        documents.TransferSettled: _transfer_settled,
+    },
 )

@@ -14,10 +14,16 @@ from core.permissions import allowing
 from core.refusals import invalid, missing
 from core.roster import derive_person
 from core.rows import LIMIT_DEFAULT, AccountStatus, MediumState
+from core.water_transfers import transfer_in
 from server.identity import caller
 from server.registry import AccountFilter
 from server.services import fields
-from server.services.account_messages import account_message, medium_message, wallets_message
+from server.services.account_messages import (
+    account_message,
+    medium_message,
+    transfer_message,
+    wallets_message,
+)
 from server.services.transactions import TransactionPages
 
 if TYPE_CHECKING:
@@ -118,11 +124,19 @@ class AccountService(pb_grpc.AccountServiceServicer):
 
         account, bound_media = await self._office.projector.look(find)
         wallets = await self._office.wallets(account.number)
-        return pb.GetAccountResponse(
+        response = pb.GetAccountResponse(
             account=account_message(account, now_us=self._office.clock.now_us()),
             wallets=wallets_message(wallets, pin_max=await self._pin_max()),
             media=[medium_message(m, account.account_no) for m in bound_media],
         )
+        seq = wallets["water_hold_seq"]
+        transfer = transfer_in(self._office.block_of(seq), seq) if seq else None
+        if transfer is not None:
+            names = await self._office.projector.look(lambda r: r.terminal_ids())
+            message = transfer_message(transfer, grey=wallets["water_hold_grey"])
+            message.terminal_id = names.get(transfer.terminal_number, "")
+            response.open_transfer.CopyFrom(message)
+        return response
 
     async def ListAccounts(
         self, request: pb.ListAccountsRequest, context: Context
@@ -350,6 +364,7 @@ def _money(reply: AccountReply) -> Money:
         subsidy=reply["subsidy_fen"],
         water=reply["water_fen"],
         last_seq=reply["last_seq"],
+        transfer_seq=reply["water_hold_seq"],
     )
 
 

@@ -11,6 +11,7 @@ from core.rows import MediumFlag
 
 if TYPE_CHECKING:
     from core.facts import AccountFacts, MediumFacts
+    from core.water_transfers import Transfer
     from ext.engine import AccountReply
 
 
@@ -47,6 +48,17 @@ def wallets_message(reply: AccountReply, *, pin_max: int) -> pb.Wallets:
         meal_limit_fen=reply["meal_limit_fen"],
         pin_locked=reply["pin_fails"] >= pin_max,
         as_of_seq=reply["as_of_seq"],
+    )
+
+
+def transfer_message(transfer: Transfer, *, grey: bool) -> pb.OpenTransfer:
+    """Write an open transfer to the water purse, without the name of its terminal."""
+    return pb.OpenTransfer(
+        seq=transfer.seq,
+        amount_fen=transfer.amount_fen,
+        grey=grey,
+        time_us=transfer.held_us,
+        medium_number=transfer.medium_number,
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.counter import Moment
     from core.facts import AccountFacts
     from core.plans import Plan
+    from ext.engine import AccountReply
     from server.office_lane import Desk
     from server.registers.cases import CertificateRow
     from server.registry import Registry
@@ -168,10 +169,8 @@ class ClearanceMethods(CardMethods):
             return account, cases.certificate_in_force(registry.connection, account.number)
 
         account, certificate = await self._office.projector.look(find)
-        online_fen = (await self._office.wallets(account.number))["online_fen"]
-        found = await self._office.projector.look(
-            lambda r: _clearance(r, account.number, online_fen, now_us)
-        )
+        money = await self._office.wallets(account.number)
+        found = await self._office.projector.look(lambda r: _clearance(r, money, now_us))
         return pb.GetClearanceResponse(
             account_no=account_no,
             cleared=not found.reasons,
@@ -180,6 +179,7 @@ class ClearanceMethods(CardMethods):
             refund_fen=found.refund_fen,
             refund_from_us=found.refund_from_us,
             certificate_no=certificate.certificate_no if certificate else 0,
+            transfer_seq=found.transfer_seq,
         )
 
     async def IssueCertificate(
@@ -190,10 +190,10 @@ class ClearanceMethods(CardMethods):
 
         async def decide(desk: Desk) -> Plan:
             account = await desk.read(lambda r: card_acts.account_of(r, account_no))
-            online_fen = (await desk.wallets(account.number))["online_fen"]
+            money = await desk.wallets(account.number)
 
             def read(registry: Registry) -> tuple[Clearance, int]:
-                found = _clearance(registry, account.number, online_fen, desk.now_us)
+                found = _clearance(registry, money, desk.now_us)
                 return found, cases.next_certificate_no(registry.connection)
 
             found, number = await desk.read(read)
@@ -274,8 +274,9 @@ class ClearanceMethods(CardMethods):
         rows, token = page.cut(found, lambda row: row[0])
         response = pb.ListRefundsResponse(next_page_token=token)
         for number, account_no, name, left_us in rows:
-            fen = (await self._office.wallets(number))["online_fen"]
-            if fen > 0:
+            money = await self._office.wallets(number)
+            fen = money["online_fen"]
+            if fen > 0 and not money["water_hold_seq"]:
                 response.refunds.add(
                     account_no=account_no, name=name, amount_fen=fen, returned_time_us=left_us
                 )
@@ -304,11 +305,12 @@ def _return_item(
     return ReturnItem(index=index, card=card, foreign=foreign)
 
 
-def _clearance(registry: Registry, number: int, online_fen: int, now_us: int) -> Clearance:
-    sql = registry.connection
+def _clearance(registry: Registry, money: AccountReply, now_us: int) -> Clearance:
+    sql, number = registry.connection, money["account"]
     return clearance.clearance(
         has_card=cards.live_card(sql, number) is not None,
-        online_fen=online_fen,
+        online_fen=money["online_fen"],
+        transfer_seq=money["water_hold_seq"],
         left_us=cards.left_us(sql, number),
         wait_days=values_at(sql, now_us).number("refund_wait_days"),
     )

@@ -22,6 +22,7 @@ from server.services.card_clearance import ClearanceMethods
 from server.services.card_issuing import IssuingMethods
 from server.services.card_messages import batch_message, card_message
 from server.services.card_sanctions import SanctionMethods
+from server.services.card_transfers import TransferMethods
 from server.services.roster import RosterMethods
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class CardOfficeService(
     IssuingMethods,
     CaseMethods,
     ClearanceMethods,
+    TransferMethods,
     SanctionMethods,
     AlertMethods,
     pb_grpc.CardOfficeServiceServicer,

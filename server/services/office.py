@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from google.protobuf.message import Message
 
 from campuscard.v1.act_pb2 import Act as ActMessage
+from core.blocks import Block
 from core.ids import make_request_id, part_request_id
 from server.identity import acting, caller
 from server.office_lane import Act, Part, Together, fingerprint
@@ -268,6 +269,10 @@ class Office:
         future: asyncio.Future[AccountReply] = asyncio.get_running_loop().create_future()
         self.engine.account(account, future)
         return await future
+
+    def block_of(self, seq: int) -> Block:
+        """Read the acknowledged block that holds a seq."""
+        return Block(self.engine.read_blocks(seq, 1)[0])
 
 
 def by_request(request: Any) -> By:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from campuscard.v1 import account_service_pb2 as pb
 from campuscard.v1.terminal_service_pb2 import Outcome, TransactionKey, Wallet
+from core.blocks import WATER, RecordType
 from core.blocks import Outcome as RecordOutcome
-from core.blocks import RecordType
 from core.catalogue import BY_NUMBER
 from core.plans import Wallet as Side
 from core.refusals import missing
@@ -98,7 +98,8 @@ def transaction_message(item: HistoryItem) -> pb.AccountTransaction:
     if record_type not in _FUNDS:
         return message
     message.amount_fen = item["amount_fen"]
-    if record_type in _ASKED and item["aux"] != item["amount_fen"] and not _is_water(item):
+    water = item["flags"] & WATER
+    if record_type in _ASKED and item["aux"] != item["amount_fen"] and not water:
         message.asked_fen = item["aux"]
     moved = item["amount_fen"] > 0
     if moved and item["debit_wallet"] in _HOLDER_SIDES:
@@ -117,7 +118,3 @@ def _outcome(number: int) -> Outcome.ValueType:
         RecordOutcome.PIN_REQUIRED,
     }
     return Outcome.ValueType(number) if decided else Outcome.OUTCOME_UNSPECIFIED
-
-
-def _is_water(item: HistoryItem) -> bool:
-    return bool(item["flags"] & 4096)

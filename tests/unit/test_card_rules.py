@@ -356,11 +356,15 @@ def test_cards_are_not_issued_for_closed_accounts():
 def test_clearance_names_every_blocker():
     """Regulation 三.5(3), D12: a balance does not block."""
     asked = {"left_us": 0, "wait_days": 3}
-    found = clearance.clearance(has_card=True, online_fen=-300, **asked)
-    assert found.reasons == ("CARD_NOT_RETURNED", "DEBT")
+    found = clearance.clearance(has_card=True, online_fen=-300, transfer_seq=7, **asked)
+    assert found.reasons == ("CARD_NOT_RETURNED", "DEBT", "TRANSFER_OPEN")
+    assert found.transfer_seq == 7
     assert (found.debt_fen, found.refund_fen) == (300, 0)
     left = at("2024-03-15 15:00:00")
-    found = clearance.clearance(has_card=False, online_fen=500, left_us=left, wait_days=3)
+    asked = {"has_card": False, "online_fen": 500, "left_us": left, "wait_days": 3}
+    found = clearance.clearance(transfer_seq=7, **asked)
+    assert (found.reasons, found.refund_from_us) == (("TRANSFER_OPEN",), 0)
+    found = clearance.clearance(transfer_seq=0, **asked)
     assert not found.reasons
     assert (found.refund_fen, found.refund_from_us) == (500, at("2024-03-18 15:00:00"))
 
