@@ -22,7 +22,7 @@ def campus(tmp_path_factory):
 def office(campus):
     """Run a command as the default member; returns exit code and JSON, or text."""
 
-    def run(*arguments, text=False, stdin=""):
+    def run(*arguments, text=False, stdin="", group="office"):
         environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'build' / 'stubs'}",
@@ -33,7 +33,7 @@ def office(campus):
         }
         more = [] if text else ["--output", "json"]
         done = subprocess.run(
-            [sys.executable, "-m", "clients.admin.cli", "office", *arguments, *more],
+            [sys.executable, "-m", "clients.admin.cli", group, *arguments, *more],
             capture_output=True,
             text=True,
             check=False,
@@ -105,6 +105,39 @@ def test_a_replacement_as_the_counter_types_it(campus, office, tmp_path):
     assert office("pick-up", case, "--card", card)[0] == 0
     assert office("replace", "show", case)[1]["case"]["state"] == "picked_up"
     assert office("cases", "--state", "picked_up")[1][0]["account_no"] == account
+
+
+@pytest.mark.clause("四.6")
+def test_a_torn_water_tap_is_shown_tried_and_settled(campus, office):
+    holder = campus.open_account(top_up_fen=2_000)
+    account = holder.account_no
+    water = campus.terminal("W-CLI", merchant="M-W", category="WATER")
+    torn = str(water.hold(holder, water=True).seq)
+    assert office("return", account, "--card", holder.medium.token.hex())[0] == 0
+    settle = ("settle-transfer", account, torn, "not-written")
+    why = ("--reason", "log of W-CLI")
+    assert office(*settle, text=True)[0] == 2, "a reason is needed"
+    assert office(*settle[:-1], "perhaps", *why, text=True)[0] == 2
+    code, words = office(*settle, *why, text=True)
+    assert code == 1
+    assert "TRANSFER_WAITS" in words
+    assert "awaiting its machine" in office("show", account, text=True, group="account")[1]
+    campus.pass_time(minutes=5)
+    code, found = office("clearance", account)
+    assert (code, found["reasons"], found["transfer_seq"]) == (1, ["TRANSFER_OPEN"], int(torn))
+    assert torn in office("clearance", account, text=True)[1]
+    code, dry = office(*settle, *why, "--dry-run")
+    assert (code, dry["amount_fen"], dry["held_fen"], "act" in dry) == (0, 1_000, 0, False)
+    assert "20.00" in office(*settle, *why, "--dry-run", text=True)[1]
+    shown = office("show", account, group="account")[1]
+    assert shown["open_transfer"]["seq"] == int(torn)
+    assert "to be settled" in office("show", account, text=True, group="account")[1]
+    code, words = office(*settle, *why, text=True)
+    assert code == 0, words
+    assert "20.00" in words
+    assert "open_transfer" not in office("show", account, group="account")[1]
+    assert office(*settle, *why)[1]["error"]["reason"] == "HOLD_CLOSED"
+    assert office("clearance", account)[0] == 0
 
 
 def test_leaving_and_the_certificate_offline(campus, office, tmp_path):
