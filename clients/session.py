@@ -114,7 +114,7 @@ class Bearer(
     def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         if not _is_signed(details.method, details.metadata):
             return continuation(details, request)
-        metadata = (*(details.metadata or ()), *signed_metadata(self._token()))
+        metadata = _with_signature(details.metadata, self._token())
         changed = _Details(
             details.method,
             details.timeout,
@@ -176,10 +176,17 @@ def _aio_details(details: Any, token: TokenSource) -> Any:
     name = method.decode() if isinstance(method, bytes) else method
     if not _is_signed(name, details.metadata):
         return details
-    metadata = grpc.aio.Metadata(*(details.metadata or ()), *signed_metadata(token()))
+    metadata = grpc.aio.Metadata(*_with_signature(details.metadata, token()))
     return grpc.aio.ClientCallDetails(
         method, details.timeout, metadata, details.credentials, details.wait_for_ready
     )
+
+
+def _with_signature(metadata: Any, token: str) -> list[tuple[str, str | bytes]]:
+    """Add what the call does not carry already: its own reason comes first."""
+    given = list(metadata or ())
+    named = {key for key, _ in given}
+    return given + [pair for pair in signed_metadata(token) if pair[0] not in named]
 
 
 def _is_signed(method: str, metadata: Any) -> bool:

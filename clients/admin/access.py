@@ -12,7 +12,7 @@ from campuscard.v1 import account_service_pb2 as accounts_pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from clients.admin.access_hours import read_days, read_windows, write_day, write_windows
 from clients.admin.accounts import AccountArgument, choice, finish
-from clients.admin.calls import DEFAULT_ADDRESS, PAGE, AddressOption, Services
+from clients.admin.calls import DEFAULT_ADDRESS, PAGE, AddressOption, ReasonOption, Services
 from clients.admin.console import (
     Failure,
     Output,
@@ -34,7 +34,6 @@ app: Final = typer.Typer(
     help=tr("出入管控: 区域、通行组、门禁记录、人脸。", "Gates: zones, groups, passages, faces."),
 )
 
-ReasonOption = Annotated[str, typer.Option(help=tr("原因, 记入日志。", "Why; it is journaled."))]
 ZoneArgument = Annotated[str, typer.Argument(metavar="ZONE", help=tr("区域号。", "Zone."))]
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help=tr("通行组。", "Group."))]
 Names = Annotated[list[str] | None, typer.Option()]

@@ -23,7 +23,7 @@ from campuscard.v1 import (
     terminal_service_pb2_grpc,
 )
 from clients.admin.console import Exit, Failure, tr
-from clients.session import signed_channel
+from clients.session import REASON_HEADER, signed_channel
 from clients.terminal.link import details
 from core.catalogue import BY_NAME
 from core.ids import make_request_id
@@ -44,6 +44,8 @@ AddressOption = Annotated[
         help=tr("服务器地址。", "Where the server listens."),
     ),
 ]
+
+ReasonOption = Annotated[str, typer.Option(help=tr("原因, 记入日志。", "Why; it is journaled."))]
 
 FrontOption = Annotated[
     str,
@@ -149,11 +151,27 @@ class Services:
                 return found
 
     def act(
-        self, method: Callable[..., Response], request: Any, *, timeout_s: float = TIMEOUT_S
+        self,
+        method: Callable[..., Response],
+        request: Any,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        reason: str = "",
     ) -> Response:
-        """Call an act of the office under one new request_id."""
+        """Call an act of the office under one new request_id.
+
+        Args:
+            method: that acts.
+            request: without an id.
+            timeout_s: for all tries.
+            reason: why, where the request has no field for it.
+
+        Raises:
+            Failure: what went wrong and the next step.
+        """
         request.request_id = new_request_id()
-        return self.call(method, request, timeout_s=timeout_s)
+        why = ((REASON_HEADER, reason.encode("utf-8")),) if reason else ()
+        return self.call(method, request, timeout_s=timeout_s, metadata=why)
 
 
 def new_request_id() -> str:

@@ -9,7 +9,7 @@ import typer
 from campuscard.v1 import merchant_service_pb2 as pb
 from campuscard.v1 import parameter_service_pb2 as parameters_pb
 from clients.admin.accounts import choice, finish
-from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services
+from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, ReasonOption, Services
 from clients.admin.console import (
     Output,
     OutputOption,
@@ -66,6 +66,7 @@ def add(
     category: Annotated[
         str, typer.Option(help=tr("类别代码, 见 param category。", "Code: see param category."))
     ],
+    reason: ReasonOption = "",
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -76,7 +77,7 @@ def add(
         if category.upper() not in numbers:
             raise typer.BadParameter(f"--category: one of {', '.join(numbers).lower()}")
         request.category = numbers[category.upper()]  # type: ignore[assignment] # names are the first ones
-        response = services.act(services.merchants.CreateMerchant, request)
+        response = services.act(services.merchants.CreateMerchant, request, reason=reason)
     finish(response, output, tr(f"已建商户 {merchant_id}", f"Created {merchant_id}"))
 
 
@@ -84,6 +85,7 @@ def add(
 def set_status(
     merchant_id: Annotated[str, typer.Argument(metavar="MERCHANT")],
     status: Annotated[str, typer.Argument(help="in_service, suspended, withdrawn.")],
+    reason: ReasonOption = "",
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -91,6 +93,7 @@ def set_status(
     request = pb.UpdateMerchantRequest(
         merchant_id=merchant_id,
         status=choice(pb.ServiceStatus, status, "STATUS"),  # type: ignore[arg-type] # checked there
+        reason=reason,
     )
     with Services(address) as services:
         response = services.act(services.merchants.UpdateMerchant, request)
@@ -134,6 +137,7 @@ def add_terminal(
         str, typer.Option(help=tr("单笔上限 (元)。", "Yuan a transaction."))
     ] = "",
     place: Annotated[str, typer.Option(help=tr("位置。", "Where it stands."))] = "",
+    reason: ReasonOption = "",
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -146,7 +150,7 @@ def add_terminal(
         place=place,
     )
     with Services(address) as services:
-        response = services.act(services.merchants.CreateTerminal, request)
+        response = services.act(services.merchants.CreateTerminal, request, reason=reason)
     finish(response, output, tr(f"已建终端 {terminal_id}", f"Created {terminal_id}"))
 
 
@@ -154,6 +158,7 @@ def add_terminal(
 def terminal_status(
     terminal_id: Annotated[str, typer.Argument(metavar="TERMINAL")],
     status: Annotated[str, typer.Argument(help="in_service, suspended, withdrawn.")],
+    reason: ReasonOption = "",
     address: AddressOption = DEFAULT_ADDRESS,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -161,6 +166,7 @@ def terminal_status(
     request = pb.UpdateTerminalRequest(
         terminal_id=terminal_id,
         status=choice(pb.ServiceStatus, status, "STATUS"),  # type: ignore[arg-type] # checked there
+        reason=reason,
     )
     with Services(address) as services:
         response = services.act(services.merchants.UpdateTerminal, request)

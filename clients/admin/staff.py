@@ -13,7 +13,13 @@ import typer
 
 from campuscard.v1 import staff_service_pb2 as pb
 from clients.admin.accounts import choice, finish
-from clients.admin.calls import DEFAULT_ADDRESS, AddressOption, Services, new_request_id
+from clients.admin.calls import (
+    DEFAULT_ADDRESS,
+    AddressOption,
+    ReasonOption,
+    Services,
+    new_request_id,
+)
 from clients.admin.console import (
     Exit,
     Failure,
@@ -40,7 +46,6 @@ PASSWORD_VARIABLE: Final = "CAMPUSCARD_PASSWORD"  # noqa: S105 - the name of a v
 NEW_PASSWORD_VARIABLE: Final = "CAMPUSCARD_NEW_PASSWORD"  # noqa: S105
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help=tr("登录名。", "Sign-in name."))]
-ReasonOption = Annotated[str, typer.Option(help=tr("原因, 记入日志。", "Why; it is journaled."))]
 ScopeOption = Annotated[
     str,
     typer.Option(help=tr("班主任的班级或商户号。", "Class of a CLASS_TEACHER, id of a MERCHANT.")),

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from campuscard.v1.staff_service_pb2 import ListActsRequest
 from tests.campus import ROOT, Campus
 
 
@@ -105,6 +106,26 @@ def test_meals_categories_and_calendar(campus, param):
     code, words = param("calendar", "2024-03-13", "--days", "3", text=True)
     assert "14:30-17:00" in words
     assert "closed" in words
+
+
+def test_why_a_merchant_or_a_terminal_is_changed_is_journaled(campus, param):
+    campus.terminal("WHY-1", merchant="WHY", category="SHOP", sign_in=False)
+    made = ("--name", "缘由", "--category", "shop")
+    for arguments, field in (
+        (("status", "WHY", "suspended"), "reason"),
+        (("terminal-status", "WHY-1", "suspended"), "reason"),
+        (("add", "WHY-2", *made), ""),
+        (("add-terminal", "WHY-3", "--merchant", "WHY"), ""),
+    ):
+        if field:
+            code, refused = param(*arguments, group="merchant")
+            assert (code, refused["error"]["reason"]) == (1, "REASON_REQUIRED")
+        why = f"院务会 {arguments[0]}"
+        code, done = param(*arguments, "--reason", why, group="merchant")
+        assert code == 0
+        acts = campus.staff.stub("StaffService").ListActs(ListActsRequest(page_size=50)).acts
+        (act,) = (one for one in acts if one.seq == int(done["act"]["seq"]))
+        assert act.reason == why
 
 
 def test_what_if_from_the_shell(campus, param):
