@@ -1,5 +1,6 @@
 """Programs of other makers that tests run: where one is missing, the test says which."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,10 +37,24 @@ def need(*programs):
         pytest.skip(f"lacking: {', '.join(missing)}")
 
 
-def run(*command, timeout=RUN_S, **options):
-    """Run a program to its end; returns what it wrote. It must end well."""
-    done = subprocess.run(
-        list(map(str, command)), capture_output=True, check=False, timeout=timeout, **options
+def outcome(*command, timeout=RUN_S, **options):
+    """Run a program to its end; returns how it ended and what it wrote.
+
+    What our own build is loaded with, as a sanitizer, is not theirs.
+    """
+    theirs = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    return subprocess.run(
+        list(map(str, command)),
+        env=theirs,
+        capture_output=True,
+        check=False,
+        timeout=timeout,
+        **options,
     )
+
+
+def run(*command, **options):
+    """Run a program to its end; returns what it wrote. It must end well."""
+    done = outcome(*command, **options)
     assert done.returncode == 0, (command, done.stdout[-4_000:], done.stderr[-4_000:])
     return done

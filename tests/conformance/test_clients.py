@@ -17,7 +17,7 @@ from campuscard.v1 import terminal_service_pb2_grpc
 from tests.campus import CALL_S, Campus
 from tests.conformance.authority import Authority
 from tests.conformance.frames import AUTHORIZE, message
-from tests.conformance.real import ROOT, need, run
+from tests.conformance.real import ROOT, need, outcome, run
 from tests.terminals import medium_of
 
 CLIENTS = ROOT / "tests" / "conformance" / "clients"
@@ -363,9 +363,5 @@ def test_a_browser_that_offers_no_http2_is_not_served(site):
     need("curl")
     kind = ["--cacert", site.ca] if site.ca else []
     url = f"{site.scheme}://{site.address}{AUTHORIZE}"
-    done = subprocess.run(
-        ["curl", "-sS", "--http1.1", "-m", "10", *map(str, kind), url],
-        capture_output=True,
-        check=False,
-    )
+    done = outcome("curl", "-sS", "--http1.1", "-m", "10", *kind, url)
     assert done.returncode != 0

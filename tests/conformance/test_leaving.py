@@ -60,6 +60,18 @@ def busy(tmp_path_factory):
         yield campus
 
 
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """A campus with few places for calls that waits for whoever is in the middle of one."""
+    with serving(
+        tmp_path_factory.mktemp("crowded"),
+        calls_max=CALLS_MAX,
+        streams_max=STREAMS_MAX,
+        handshake_ms=600_000,
+    ) as campus:
+        yield campus
+
+
 def until(frames, kind, flags=None):
     """Return the first frame of a kind, and what came before it."""
     before = []
@@ -198,24 +210,24 @@ def test_the_bound_of_a_connections_calls_is_told_and_kept(busy, knows):
         assert int.from_bytes(refused[3]) == REFUSED_STREAM
 
 
-def test_calls_above_the_bound_of_all_were_never_begun(busy):
-    pos = busy.terminal("POS-FULL")
-    holder = busy.open_account(top_up_fen=1_000)
+def test_calls_above_the_bound_of_all_were_never_begun(crowded):
+    pos = crowded.terminal("POS-FULL")
+    holder = crowded.open_account(top_up_fen=1_000)
     body = message(pos.purchase(holder, 100, seq=900).SerializeToString())
     ask = asks(1, body, "/campuscard.v1.TerminalService/Authorize")
-    with Peer(busy.front_address) as first, Peer(busy.front_address) as second:
+    with Peer(crowded.front_address) as first, Peer(crowded.front_address) as second:
         for peer, count in ((first, STREAMS_MAX), (second, CALLS_MAX - STREAMS_MAX)):
             for stream in range(1, 2 * count, 2):
                 peer.send(asks(stream, ends=False))
-        wait_for(lambda: busy.metrics()["campuscard_front_calls"] == CALLS_MAX)
-        before = busy.metrics()["campuscard_front_turned_away_total"]
-        with Peer(busy.front_address) as third:
+        wait_for(lambda: crowded.metrics()["campuscard_front_calls"] == CALLS_MAX)
+        before = crowded.metrics()["campuscard_front_turned_away_total"]
+        with Peer(crowded.front_address) as third:
             third.send(ask)
             refused, _ = until(third.frames(WAIT_S), RST)
             assert (refused[2], int.from_bytes(refused[3])) == (1, REFUSED_STREAM)
-        assert busy.metrics()["campuscard_front_turned_away_total"] == before + 1
-    wait_for(lambda: busy.metrics()["campuscard_front_calls"] == 0)
-    with Peer(busy.front_address) as fourth:
+        assert crowded.metrics()["campuscard_front_turned_away_total"] == before + 1
+    wait_for(lambda: crowded.metrics()["campuscard_front_calls"] == 0)
+    with Peer(crowded.front_address) as fourth:
         fourth.send(ask)
         answer, _ = until(fourth.frames(WAIT_S), DATA)
         assert not pb.AuthorizeResponse.FromString(answer[3][5:]).decision.replayed

@@ -62,7 +62,8 @@ def slow(tmp_path, held_disk):
     library, held = held_disk
     held.with_suffix(".stuck").unlink(missing_ok=True)
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LD_PRELOAD", str(library))
+        # Behind what is preloaded already: a sanitizer wants to be first.
+        environment.setenv("LD_PRELOAD", f"{os.environ.get('LD_PRELOAD', '')} {library}".strip())
         environment.setenv("HELD", str(held))
         settings = {
             "engine": {"queue": QUEUE, "block_max": BLOCK_MAX},
