@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # Runs a fuzzer for some seconds on what was found before; what it finds ends it with an error.
 #
-#   tools/fuzz.sh decoder|front|control SECONDS [keep]
+#   tools/fuzz.sh NAME SECONDS [keep]
+#
+#   decoder  requests: memory, and the same command whatever was there before
+#   reading  requests: each as the official library reads it
+#   writing  replies of any bytes: each answer as the official library writes it
+#   front    the running front end: frames
+#   tls      the same behind TLS: handshakes, records and alerts, bent on their way
 #
 # Modules that read what strangers send are compiled once more, by clang with libFuzzer's counters and
 # the address and undefined behaviour sanitizers, below build/fuzz; the others are those in place.
@@ -42,16 +48,18 @@ compile() {
         clang "${flags[@]}" -shared -I"$include" -Iext -o "$made" "$source" "$@"
     fi
 }
-modules=(wire_reader wire_decode wire_batch wire_encode wire_texts)
-for source in ext/front/*.pyx; do
-    case "$source" in */load*) ;; *) modules+=("front/$(basename "$source" .pyx)") ;; esac
-done
+modules=(wire wire_reader wire_decode wire_batch wire_encode wire_texts)
+if [ "$subject" = front ] || [ "$subject" = tls ]; then
+    for source in ext/front/*.pyx; do
+        case "$source" in */load*) ;; *) modules+=("front/$(basename "$source" .pyx)") ;; esac
+    done
+fi
 for module in "${modules[@]}"; do
     compile "$out/ext/$module$suffix" "build/cython-release/ext/$module.c" \
         -Ibuild/cython-release/ext -Iext/front -lnghttp2 -lssl -lcrypto
 done
 compile "$out/driver.so" tests/fuzz/driver.c -Wl,--whole-archive "$fuzzer" -Wl,--no-whole-archive \
-    -lstdc++ -lm -lpthread -ldl
+    -lssl -lcrypto -lstdc++ -lm -lpthread -ldl
 flock -u 9
 
 work="$(mktemp -d)"
@@ -61,6 +69,7 @@ export PYTHONPATH="$PWD/$out:$PWD:$PWD/build/stubs"
 "$python" -m tests.fuzz.seeds "$subject" "$work/known"
 saved="tests/fuzz/corpus/$subject.zip"
 [ ! -f "$saved" ] || "$python" -m zipfile -e "$saved" "$work/new"
+[ "$subject" != reading ] || "$python" -m zipfile -e tests/fuzz/corpus/decoder.zip "$work/known"
 
 # Memory is Python's too, so what is not freed shows as growth. Its own end is not looked at.
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:verify_asan_link_order=0:allocator_may_return_null=1

@@ -1,9 +1,10 @@
-/* What libFuzzer calls: the decoder by itself, and the front end over a connection.
+/* What libFuzzer calls: the decoder by itself, and the front end over a connection, plain or TLS.
  *
  * Loaded before everything else into a Python process, which opens the subject, tells where it is and
  * then calls LLVMFuzzerRunDriver.
  */
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -42,7 +43,8 @@ struct {
     batch_open open;
     batch_next next;
 } cc_fuzz_wire;
-char cc_fuzz_path[108];
+char cc_fuzz_path[108]; /* of the front end's socket */
+char cc_fuzz_pem[108];  /* of a client's key and certificate */
 
 /* ---- a fault to be found, so that who finds none can be believed ---- */
 
@@ -150,7 +152,7 @@ static size_t frames_of(const uint8_t *data, size_t size, uint8_t *out)
 }
 
 /* Take what comes until nothing does for some milliseconds; 0: the other side has ended. */
-static int take(int fd, int wait_ms)
+static int take(int fd, int wait_ms, BIO *to)
 {
     uint8_t answer[65536];
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -158,33 +160,153 @@ static int take(int fd, int wait_ms)
         ssize_t n = recv(fd, answer, sizeof(answer), 0);
         if (n == 0 || (n < 0 && errno != EINTR))
             return 0;
+        if (n > 0 && to)
+            BIO_write(to, answer, (int)n);
     }
     return 1;
+}
+
+static int connected(void)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    memcpy(to.sun_path, cc_fuzz_path, sizeof(to.sun_path));
+    MUST(fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
+    return fd;
+}
+
+static void say(int fd, const uint8_t *at, size_t length)
+{
+    while (length) {
+        ssize_t n = send(fd, at, length, MSG_NOSIGNAL);
+        if (n <= 0)
+            return;
+        at += n, length -= (size_t)n;
+    }
+}
+
+/* Who has said all is let go. */
+static void leave(int fd)
+{
+    shutdown(fd, SHUT_WR);
+    MUST(!take(fd, END_MS, NULL));
+    close(fd);
 }
 
 int cc_fuzz_front(const uint8_t *data, size_t size)
 {
     static uint8_t out[OUT_MAX];
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    size_t length, sent = 0;
     int fd, i;
     if (size == 0)
         return 0;
-    length = frames_of(data, size, out);
-    fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    memcpy(to.sun_path, cc_fuzz_path, sizeof(to.sun_path));
-    MUST(fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
-    while (sent < length) {
-        ssize_t n = send(fd, out + sent, length - sent, MSG_NOSIGNAL);
-        if (n <= 0)
-            break;
-        sent += (size_t)n;
-    }
+    fd = connected();
+    say(fd, out, frames_of(data, size, out));
     /* Some wait for answers, others are gone before they come. */
-    for (i = 0; (data[0] & 1) && i < ROUNDS && take(fd, QUIET_MS); i++)
+    for (i = 0; (data[0] & 1) && i < ROUNDS && take(fd, QUIET_MS, NULL); i++)
         ;
-    shutdown(fd, SHUT_WR);
-    MUST(!take(fd, END_MS)); /* who has said all is let go */
-    close(fd);
+    leave(fd);
+    return 0;
+}
+
+/* ---- TLS: an input is what a client does, and how its bytes are bent on their way ---- */
+
+enum { ONLY_12 = 1, CERTIFIED = 2, NO_HTTP2 = 4, FLIGHT_MAX = 1 << 17 };
+enum { STEP_RAW, STEP_SEND, STEP_CUT, STEP_SAY, STEP_KEYS, STEP_END, STEP_WAIT, STEPS };
+
+static SSL *client(int how)
+{
+    static SSL_CTX *kept[2];
+    SSL_CTX **tls = &kept[(how & CERTIFIED) != 0];
+    const unsigned char *alpn = (const unsigned char *)((how & NO_HTTP2) ? "\x08http/1.1" : "\x02h2");
+    SSL *ssl;
+    if (*tls == NULL) {
+        MUST(*tls = SSL_CTX_new(TLS_client_method()));
+        MUST(!(how & CERTIFIED)
+             || (SSL_CTX_use_certificate_file(*tls, cc_fuzz_pem, SSL_FILETYPE_PEM) == 1
+                 && SSL_CTX_use_PrivateKey_file(*tls, cc_fuzz_pem, SSL_FILETYPE_PEM) == 1));
+    }
+    MUST(ssl = SSL_new(*tls));
+    SSL_set_connect_state(ssl);
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    MUST(SSL_set_alpn_protos(ssl, alpn, alpn[0] + 1u) == 0);
+    if (how & ONLY_12)
+        SSL_set_max_proto_version(ssl, TLS1_2_VERSION);
+    SSL_do_handshake(ssl);
+    return ssl;
+}
+
+/* Send what the client has ready, the bytes behind a place changed, or only its beginning. */
+static void send_bent(SSL *ssl, int fd, int kind, const uint8_t *at, size_t length)
+{
+    static uint8_t flight[FLIGHT_MAX];
+    int n = BIO_read(SSL_get_wbio(ssl), flight, sizeof(flight));
+    size_t size = n > 0 ? (size_t)n : 0, place = 0, i;
+    if (length >= 2)
+        place = (size_t)at[0] << 8 | at[1];
+    if (kind == STEP_CUT)
+        size = place < size ? place : size;
+    else
+        for (i = 2; i < length && place + i - 2 < size; i++)
+            flight[place + i - 2] ^= at[i];
+    say(fd, flight, size);
+}
+
+static void step(SSL *ssl, int fd, int kind, const uint8_t *at, size_t length)
+{
+    static uint8_t frames[OUT_MAX];
+    uint8_t heard[4096];
+    switch (kind) {
+    case STEP_RAW:
+        say(fd, at, length);
+        break;
+    case STEP_SEND:
+    case STEP_CUT:
+        send_bent(ssl, fd, kind, at, length);
+        break;
+    case STEP_SAY:
+        if (length && SSL_is_init_finished(ssl) && (length = frames_of(at, length, frames)))
+            SSL_write(ssl, frames, (int)length);
+        break;
+    case STEP_KEYS:
+        if (SSL_version(ssl) == TLS1_3_VERSION)
+            SSL_key_update(ssl, length & 1);
+        else
+            SSL_renegotiate(ssl);
+        SSL_do_handshake(ssl);
+        break;
+    case STEP_END:
+        SSL_shutdown(ssl);
+        break;
+    case STEP_WAIT:
+        take(fd, QUIET_MS, SSL_get_rbio(ssl));
+        if (!SSL_is_init_finished(ssl))
+            SSL_do_handshake(ssl);
+        while (SSL_is_init_finished(ssl) && SSL_read(ssl, heard, sizeof(heard)) > 0)
+            ;
+        break;
+    }
+}
+
+int cc_fuzz_tls(const uint8_t *data, size_t size)
+{
+    size_t length;
+    SSL *ssl;
+    int fd;
+    if (size == 0)
+        return 0;
+    fd = connected();
+    ssl = client(data[0]);
+    data++, size--;
+    /* kind, length, then as many bytes */
+    while (size >= 3) {
+        length = (size_t)data[1] << 8 | data[2];
+        length = length < size - 3 ? length : size - 3;
+        step(ssl, fd, data[0] % STEPS, data + 3, length);
+        data += 3 + length;
+        size -= 3 + length;
+    }
+    send_bent(ssl, fd, STEP_SEND, data, 0);
+    SSL_free(ssl);
+    leave(fd);
     return 0;
 }

@@ -1,6 +1,6 @@
-"""Writes inputs to begin with: real messages and real frames.
+"""Writes inputs to begin with: real messages, replies, frames and handshakes.
 
-python -m tests.fuzz.seeds decoder|front DIRECTORY
+python -m tests.fuzz.seeds NAME DIRECTORY; NAME is one of SEEDS.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from campuscard.v1 import terminal_service_pb2 as pb
+from core.catalogue import BY_NUMBER
 from tests.conformance import frames
 from tests.conformance.frames import (
     CONTINUATION,
@@ -25,6 +26,7 @@ from tests.conformance.frames import (
     header_block,
     message,
 )
+from tests.unit.test_wire_encode import FLAGS, TYPES, make
 
 SERVICE = "/campuscard.v1.TerminalService/"
 METHODS = (  # in the order of driver.c
@@ -120,9 +122,88 @@ def front():
     yield BARE + step(255, 0, 0, frames.PREFACE[:10])
 
 
+# As in driver.c: what a client that speaks TLS does next.
+RAW, SEND, CUT, SAY, KEYS, END, WAIT = range(7)
+CERTIFIED = 2
+VERSIONS = (0, 1)  # 1.3, only 1.2
+
+
+def act(kind, payload=b""):
+    return bytes((kind,)) + struct.pack(">H", len(payload)) + payload
+
+
+def bent(place, change):
+    return act(SEND, struct.pack(">H", place) + change)
+
+
+def sent():
+    return act(SEND) + act(WAIT)
+
+
+def tls():
+    said = next(seed for seed in front() if seed[0] == 1)
+    say = act(SAY, said) + sent()
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    for version in VERSIONS:
+        greeted = bytes((version | CERTIFIED,)) + sent() * 2
+        yield greeted + say * 3
+        yield greeted + say + act(KEYS) + sent() + act(KEYS, b"1") + say
+        yield greeted + say + act(END) + say
+        yield greeted + act(SAY, said) + bent(9, b"\xff") + sent()  # a record that was changed
+        yield greeted + act(SAY, said) + act(CUT, b"\0\x30") + sent()
+        yield greeted + act(RAW, b"\x15\x03\x03\0\x02\x01\0") + say  # an alert, not encrypted
+        yield greeted + act(RAW, b"\x17\x03\x03\xff\xff" + bytes(90)) + say
+        yield greeted + act(RAW, frames.PREFACE) + say
+        yield bytes((version,)) + sent() * 3 + say  # no certificate
+        yield bytes((version | 4,)) + sent() * 2  # HTTP/1.1
+        for place in (0, 3, 5, 9, 43, 44, 80, 120):
+            yield bytes((version | CERTIFIED,)) + bent(place, b"\x01") + act(WAIT)
+            yield bytes((version | CERTIFIED,)) + sent() + bent(place, b"\x80") + act(WAIT)
+            cut = act(CUT, struct.pack(">H", place))
+            yield bytes((version | CERTIFIED,)) + cut + act(WAIT)
+            yield bytes((version | CERTIFIED,)) + sent() + cut + act(WAIT)
+        yield bytes((version,)) + act(RAW, hello + bytes(89)) + act(WAIT)
+        yield bytes((version,)) + act(RAW, b"\x80\x2e\x01\0\2") + act(WAIT)  # of SSL 2
+        yield bytes((version,)) + act(RAW, b"\x15\x03\x03\0\x02\x02\x28") + sent()
+
+
+def writing():
+    money = {"amount": 500, "debit_after": -300, "credit_after": 10_000 | 5_000 << 32}
+    money |= {"held_after": 7, "day_used": 9_500, "meal_used": 5_000, "debit_wallet": 1}
+    each = 0
+    for reason in BY_NUMBER:
+        for outcome in range(1, 5):
+            each += 1
+            record = {
+                "seq": each * 1_000,
+                "type": sorted(TYPES)[each % len(TYPES)],
+                "outcome": outcome,
+                "reason": reason,
+                "flags": sum(FLAGS) | 8192 if each % 2 else 0,
+                "parts": 1 + each % 2,
+                "batch_no": each % 3,
+                "terminal_seq": 7,
+                "aux": 800,
+            }
+            reply = make(record=record, money=money, approved=500, pin_left=2, replayed=each % 2)
+            yield bytes((each % 13, 5, 9, 1)) + bytes(reply)
+    for status in range(12):
+        yield bytes((128 + 11, 0, 0, 0)) + bytes(make(op=1, status=status))
+
+
+SEEDS = {
+    "control": lambda: [b"found"],
+    "decoder": decoder,
+    "front": front,
+    "reading": decoder,
+    "tls": tls,
+    "writing": writing,
+}
+
+
 def main():
     subject, directory = sys.argv[1:]
-    for seed in {"control": lambda: [b"found"], "decoder": decoder, "front": front}[subject]():
+    for seed in SEEDS[subject]():
         name = hashlib.sha1(seed, usedforsecurity=False).hexdigest()
         (Path(directory) / name).write_bytes(seed)
 

@@ -1,6 +1,6 @@
 """Opens what is fuzzed and runs libFuzzer on it: tools/fuzz.sh starts this with the driver loaded.
 
-python -m tests.fuzz.subject decoder|front CORPUS [libFuzzer's options]
+python -m tests.fuzz.subject NAME CORPUS [libFuzzer's options]; NAME is one of PLAYED.
 """
 
 import ctypes
@@ -23,7 +23,6 @@ QUIET = {
     "handshake_ms": 600_000,
     "connections_max": 1_024,
 }
-CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_uint8), ctypes.c_size_t)
 
 
 def exported(module, name):
@@ -91,22 +90,66 @@ def open_front(driver, folder):
     return desk, listening, front
 
 
-OPENED = {"control": lambda *_: None, "decoder": open_decoder, "front": open_front}
+def open_tls(driver, folder):
+    """The same behind TLS; who shows a certificate is the terminal that pays."""
+    from tests.conformance.authority import Authority
+
+    desk, listening, front = open_front(driver, folder)
+    authority = Authority()
+    server, terminal = authority.server(), authority.terminal("POS-1")
+    for name, content in (
+        ("chain.pem", server.chain),
+        ("key.pem", server.key),
+        ("ca.pem", authority.pem),
+        ("client.pem", terminal.key + terminal.chain),
+    ):
+        (folder / name).write_bytes(content)
+    front.secure(*(str(folder / name) for name in ("chain.pem", "key.pem", "ca.pem")))
+    pem = str(folder / "client.pem")
+    (ctypes.c_char * 108).in_dll(driver, "cc_fuzz_pem").value = pem.encode()
+    return desk, listening, front
+
+
+def open_nothing(_driver, _folder):
+    pass
+
+
+def in_driver(name):
+    return lambda driver: getattr(driver, f"cc_fuzz_{name}")
+
+
+def in_python(name):
+    def play(_driver):
+        from tests.fuzz import meaning
+
+        return meaning.judged(getattr(meaning, name))
+
+    return play
+
+
+PLAYED = {
+    "control": (open_nothing, in_driver("control")),
+    "decoder": (open_decoder, in_driver("decoder")),
+    "front": (open_front, in_driver("front")),
+    "reading": (open_nothing, in_python("reading")),
+    "tls": (open_tls, in_driver("tls")),
+    "writing": (open_nothing, in_python("writing")),
+}
 
 
 def main():
     subject, *options = sys.argv[1:]
     driver = ctypes.CDLL(None)
     with tempfile.TemporaryDirectory(prefix="campuscard-fuzz-", dir=memory()) as folder:
-        kept = OPENED[subject](driver, Path(folder))
+        opened, played = PLAYED[subject]
+        kept = opened(driver, Path(folder))
         arguments = (ctypes.c_char_p * (len(options) + 2))(
             subject.encode(), *(text.encode() for text in options), None
         )
         count = ctypes.c_int(len(options) + 1)
         place = ctypes.cast(arguments, ctypes.POINTER(ctypes.c_char_p))
-        play = ctypes.cast(getattr(driver, f"cc_fuzz_{subject}"), CALLBACK)
         # It ends the process itself.
-        driver.LLVMFuzzerRunDriver(ctypes.byref(count), ctypes.byref(place), play)
+        driver.LLVMFuzzerRunDriver(ctypes.byref(count), ctypes.byref(place), played(driver))
     del kept
 
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = {"decoder": 20, "front": 20, "control": 10}
+SECONDS = {"control": 10, "decoder": 15, "front": 20, "reading": 15}
 BUILD_S = 900
 LACKING = 3
 
@@ -32,18 +33,21 @@ def fuzz(subject):
     return done.returncode, text
 
 
-def executed(text):
-    lines = (line.split() for line in text.splitlines())
-    return next(int(words[1]) for words in lines if words and "executed_units" in words[0])
+def number(text, before):
+    """The number that libFuzzer wrote behind some words."""
+    return int(re.findall(rf"{before}:? +(\d+)", text)[-1])
 
 
 @pytest.mark.timeout(1_200)
-@pytest.mark.parametrize(("subject", "runs"), [("decoder", 10_000), ("front", 500)])
-def test_nothing_a_stranger_sends_does_harm(subject, runs):
-    """Crash, hang, a read or write beyond what there is, undefined behaviour: each ends it."""
+@pytest.mark.parametrize("subject", ["decoder", "reading", "front"])
+def test_nothing_a_stranger_sends_does_harm(subject):
+    """Crash, hang, a read or write beyond what there is, undefined behaviour: each ends it.
+
+    So does a message that the official library reads or writes otherwise.
+    """
     status, text = fuzz(subject)
     assert status == 0, text[-6_000:]
-    assert executed(text) > runs
+    assert number(text, "number_of_executed_units") >= number(text, "seed corpus: files") > 10
 
 
 @pytest.mark.timeout(1_200)
