@@ -2,4 +2,3 @@
 
 cdef extern from "turns.h" nogil:
     void thread_named "cc_thread_named"(const char *name) noexcept
-    void thread_prompt "cc_thread_prompt"() noexcept
