@@ -65,7 +65,7 @@ cdef void count_commit(cc_shared *s, const cc_flight *f) noexcept nogil:
 
 
 cdef void count_ways(cc_shared *s, const cc_flight *f, int64_t released_ns) noexcept nogil:
-    """Every answer of a block has waited for all of it. What is not deciding or hashing was commit."""
+    """Every answer of a block waits for all of it. What is not deciding or hashing is commit."""
     cdef uint64_t n = f.answers.n
     cdef int64_t commit_ns = released_ns - f.began_ns - f.decide_ns - f.seal_ns
     s.counters.released += n

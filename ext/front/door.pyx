@@ -309,8 +309,8 @@ cdef class Front:
         reasons = {}
         found = dict.fromkeys((
             "connections", "calls", "commands", "accepted", "refused", "calmed", "sleeps", "reads",
-            "writes", "handed", "bytes_in", "bytes_out", "queued", "parse_ns", "decided", "engine_ns",
-            "reply_ns", "read_ns", "answer_ns", "send_ns"), 0)
+            "writes", "handed", "bytes_in", "bytes_out", "queued", "parse_ns", "decided",
+            "engine_ns", "reply_ns", "read_ns", "answer_ns", "send_ns"), 0)
         for i in range(self.f.threads):
             io = self.f.io[i]
             found["connections"] += io.connected
