@@ -62,7 +62,8 @@ class Ran:
     took: Histogram
     block: float  # authorizations of one commit
     cpu_us: float  # of the server's process for a call
-    where_us: dict[str, float]  # parts of one authorization, by what the server counts
+    where_us: dict[str, float]  # how long one authorization is in each part of its way,
+    work_us: dict[str, float]  # and how much of somebody's time it takes, by the server's counters
 
 
 class Terminals:
@@ -138,8 +139,10 @@ class Terminals:
             raise RuntimeError(f"{approved} of {done} approved, {failed} calls failed")
         blocks = after["campuscard_blocks_total"] - before["campuscard_blocks_total"]
         block = done / max(1.0, blocks)
-        where = where_us(before, after, done)
-        return Ran(answered * NS / ns, done * NS / ns, took, block, cpu / answered / 1e3, where)
+        return Ran(
+            answered * NS / ns, done * NS / ns, took, block, cpu / answered / 1e3,
+            where_us=where_us(before, after), work_us=work_us(before, after, done),
+        )  # fmt: skip
 
     def echo(self, calls: int) -> float:
         """Return authorizations a second that the front end refuses by itself, in this shape."""
@@ -207,24 +210,43 @@ class Terminals:
         return dial
 
 
-def where_us(before: dict[str, float], after: dict[str, float], done: int) -> dict[str, float]:
-    """Return microseconds of one authorization by part, see docs/concepts/front.md.
+def where_us(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """Return how long an authorization is in each part of its way, microseconds.
 
-    ``engine`` is waiting, from the queue to the answer; ``commit`` is of a whole block, all of which
-    waits for it; the others are work. The front end's are 0 for calls that grpcio took.
+    It waits for all of its turn and block, so that the parts together are its time in the server, see
+    docs/ARCHITECTURE.md. The front end's are 0 for calls that grpcio took.
     """
 
     def grown(name: str) -> float:
-        return after[f"campuscard_{name}_total"] - before[f"campuscard_{name}_total"]
+        return after[name] - before[name]
 
-    each, blocks = 1e6 / done, max(1.0, grown("blocks"))
+    found = {}
+    for part in ("parse", "queue", "decide", "hash", "commit", "reply"):
+        prefix = "front_" if part in {"parse", "reply"} else ""
+        count, total = (
+            grown(f'campuscard_{prefix}command_seconds_{of}{{part="{part}"}}')
+            for of in ("count", "sum")
+        )
+        found[part] = total * 1e6 / max(1.0, count)
+    return found
+
+
+def work_us(before: dict[str, float], after: dict[str, float], done: int) -> dict[str, float]:
+    """Return how much of a thread's time an authorization takes, microseconds.
+
+    A block's is divided among all in it. The front end's are 0 for calls that grpcio took.
+    """
+
+    def grown(name: str) -> float:
+        total = f"campuscard_{name}_seconds_total"
+        return (after[total] - before[total]) * 1e6 / done
+
     return {
-        "parse": grown("front_read_seconds") * each,
-        "engine": grown("front_engine_seconds") * each,
-        "decide": grown("decide_seconds") * each,
-        "hash": after["campuscard_seal_record_seconds"] * 1e6,
-        "commit": grown("commit_seconds") * 1e6 / blocks,
-        "reply": (grown("front_answer_seconds") + grown("front_send_seconds")) * each,
+        "parse": grown("front_read"),
+        "decide": grown("decide"),
+        "hash": grown("hash"),
+        "commit": grown("commit"),
+        "reply": grown("answer") + grown("front_answer") + grown("front_send"),
     }
 
 

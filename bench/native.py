@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -201,10 +201,8 @@ def measured(terminals: Terminals, raw: RawFile, plan: Plan) -> Row:
             "d_ms": rounded(d_ms),
             "echo_per_s": rounded(echo),
             "cpu_us": rounded(cpu_us),
-            "where_us": {
-                name: rounded(statistics.median(ran.where_us[name] for ran in found.ran))
-                for name in found.ran[0].where_us
-            },
+            "where_us": medians([ran.where_us for ran in found.ran]),
+            "work_us": medians([ran.work_us for ran in found.ran]),
             "half_load": {
                 "per_s": rounded(half_load.rate),
                 "p50_ms": rounded(half_load.took.at(P50) / 1e6),
@@ -213,6 +211,11 @@ def measured(terminals: Terminals, raw: RawFile, plan: Plan) -> Row:
             },
         },
     )
+
+
+def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+    """Return the median of each part."""
+    return {name: rounded(statistics.median(run[name] for run in runs)) for name in runs[0]}
 
 
 def bounds(

@@ -131,17 +131,19 @@ def print_rows(rows: Sequence[Row], *, as_json: bool) -> None:
         console.print(limits_table(beside))
     told = [row for row in rows if "where_us" in row.detail]
     if told:
-        console.print(parts_table(told))
+        console.print(parts_table("µs that an authorization is in each part", told, "where_us"))
+        console.print(parts_table("µs of work for an authorization", told, "work_us"))
 
 
-def parts_table(rows: Sequence[Row]) -> Table:
-    """Say where the time of one authorization goes, in microseconds."""
-    parts = list(rows[0].detail["where_us"])
-    table = Table("µs of one authorization", header_style="bold")
-    for part in parts:
-        table.add_column(part, justify="right")
+def parts_table(what: str, rows: Sequence[Row], detail: str) -> Table:
+    """Say where the time of one authorization goes."""
+    parts = list(rows[0].detail[detail])
+    table = Table(what, header_style="bold")
+    for heading in (*parts, "all"):
+        table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(Text(row.name), *(shown(row.detail["where_us"][part]) for part in parts))
+        each = [row.detail[detail][part] for part in parts]
+        table.add_row(Text(row.name), *map(shown, [*each, sum(each)]))
     return table
 
 

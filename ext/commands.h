@@ -85,7 +85,8 @@ typedef struct {
     uint8_t *payload;          /* office: malloc'd document, freed by the sequencer */
     uint32_t payload_len;
     uint16_t document_kind, spare1;
-    uint32_t actor, spare2;
+    uint32_t actor;
+    uint32_t asked;            /* when it was queued, in ticks of ext/ring.pxd */
     cc_effect *effect;         /* office: malloc'd array, freed by the sequencer */
     cc_record original[CC_PARTS_MAX]; /* filled by the reader for REVERSE, REFUND, CAPTURE, RELEASE */
     uint8_t originals;         /* how many */

@@ -108,7 +108,8 @@ cdef extern from "commands.h" nogil:
         uint8_t *payload
         uint32_t payload_len
         uint16_t document_kind, spare1
-        uint32_t actor, spare2
+        uint32_t actor
+        uint32_t asked
         cc_effect *effect
         cc_record original[CC_PARTS_MAX]
         uint8_t originals

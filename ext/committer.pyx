@@ -56,12 +56,22 @@ cdef void tell_head(cc_shared *s, const cc_stand *at, const uint8_t *chain) noex
 
 
 cdef void count_commit(cc_shared *s, const cc_flight *f) noexcept nogil:
-    cdef int64_t took = f.seal_ns + f.append_ns
-    s.counters.commit_ns += took
+    s.counters.hash_ns += f.seal_ns
+    s.counters.commit_ns += f.append_ns
     s.counters.blocks += 1
     s.counters.records += f.block.n
     s.counters.block_sizes[class_of(f.block.n, CC_SIZE_CLASSES)] += 1
-    s.counters.commit_us[class_of(<uint64_t>(took // 1000), CC_TIME_CLASSES)] += 1
+    s.counters.commit_us[class_of(<uint64_t>(f.append_ns // 1000), CC_TIME_CLASSES)] += 1
+
+
+cdef void count_ways(cc_shared *s, const cc_flight *f, int64_t released_ns) noexcept nogil:
+    """Every answer of a block waits for all of it. What is not deciding or hashing is commit."""
+    cdef uint64_t n = f.answers.n
+    cdef int64_t commit_ns = released_ns - f.began_ns - f.decide_ns - f.seal_ns
+    s.counters.released += n
+    s.counters.in_decide_ns += n * <uint64_t>f.decide_ns
+    s.counters.in_hash_ns += n * <uint64_t>f.seal_ns
+    s.counters.in_commit_ns += n * <uint64_t>max(<int64_t>0, commit_ns)
 
 
 cdef void seal(cc_shared *s, cc_flight *f) noexcept nogil:
@@ -100,7 +110,8 @@ cdef void release(cc_shared *s, cc_flight *f) noexcept nogil:
     if f.block.n != 0:
         store64(&s.acknowledged_seq, f.block.head.last_seq)
         tell_head(s, &f.stand, f.trailer.chain)
-    outbox_release(&f.answers)
+    count_ways(s, f, began)
+    outbox_release(&f.answers, began)
     if job != NULL:
         while job != NULL:
             next = job.next

@@ -81,10 +81,16 @@ class Stats(TypedDict):
     records: int
     commands: int  # decided, replays not counted
     replays: int
-    decide_ns: int
+    decide_ns: int  # of work, each block once; so the three that follow
+    hash_ns: int
     commit_ns: int
     answer_ns: int
-    seal_record_ns: int  # of the newest block, a record
+    taken: int  # commands from the queue
+    queue_ns: int  # these were in it until their blocks began
+    released: int  # answers that left with their blocks
+    in_decide_ns: int  # these were in each part of their block, all of one as long
+    in_hash_ns: int
+    in_commit_ns: int
     syncs: int  # pipelined: of their own, when no later block brought one
     commit: str  # "full" or "pipelined"
     slowest_block_ns: int  # decide to answers, or a checkpoint's step

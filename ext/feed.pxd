@@ -5,7 +5,7 @@ always room for the answer and nothing is copied. The sequencer or the reader wr
 lets go; the feed's owner collects.
 """
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from ext.atomics cimport cas_pointer, load_pointer
 from ext.commands cimport cc_command, cc_reply
@@ -27,6 +27,7 @@ ctypedef struct cc_ticket:
     uint32_t index           # the feed's: place in a batch
     uint16_t kind            # the feed's: how to encode
     uint16_t spare
+    int64_t released_ns      # of the last of those that came together; the owner clears it
     cc_reply reply
 
 ctypedef struct cc_chain:
@@ -44,7 +45,7 @@ cdef void feed_wake(cc_feed *f) noexcept nogil
 cdef void feed_reset(cc_feed *f) noexcept nogil
 cdef cc_ticket *feed_list(cc_feed *f) noexcept nogil
 cdef cc_ticket *feed_take(cc_feed *f) noexcept nogil
-cdef void outbox_release(cc_outbox *box) noexcept nogil
+cdef void outbox_release(cc_outbox *box, int64_t now_ns) noexcept nogil
 
 
 cdef inline cc_ticket *ticket_of(const cc_command *c) noexcept nogil:

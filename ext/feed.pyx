@@ -1,7 +1,7 @@
 """The feed's eventfd, and letting a block's answers go."""
 
 from libc.errno cimport EINTR, errno
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 from posix.unistd cimport close, read, write
 
@@ -68,13 +68,14 @@ cdef cc_ticket *feed_take(cc_feed *f) noexcept nogil:
     return feed_list(f)
 
 
-cdef void outbox_release(cc_outbox *box) noexcept nogil:
+cdef void outbox_release(cc_outbox *box, int64_t now_ns) noexcept nogil:
     """Let a block's answers go: one push and at most one wake-up a feed."""
     cdef int i
     cdef cc_chain *chain
     for i in range(CC_FEEDS_MAX):
         chain = &box.chain[i]
         if chain.newest != NULL:
+            chain.newest.released_ns = now_ns
             feed_push(chain.newest.feed, chain.newest, chain.oldest)
             chain.newest = chain.oldest = NULL
     box.n = 0

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memset
 
-from ext.atomics cimport bell_arm, bell_disarm, bell_ring, bell_wait, load32
+from ext.atomics cimport bell_arm, bell_disarm, bell_ring, bell_wait, load32, monotonic_ns
 from ext.blocks cimport block_records
 from ext.commands cimport (
     CC_CF_LOADED, CC_OP_OFFICE, CC_ST_NOT_FOUND, CC_ST_OVERLOADED, cc_command, cc_reply,
@@ -68,7 +68,7 @@ cdef int read_parts(
 
 
 cdef void release_one(cc_ticket *ticket) noexcept nogil:
-    ticket.next = NULL
+    ticket.next, ticket.released_ns = NULL, monotonic_ns()
     feed_push(ticket.feed, ticket, ticket)
 
 

@@ -4,10 +4,10 @@ A producer reserves places, fills them, publishes them in any order and rings; i
 full queue refuses. Slots hold passwords, so they stand in locked memory outside of core dumps.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from ext.atomics cimport bell_ring, cas64, cc_bell, load64, store64
+from ext.atomics cimport bell_ring, cas64, cc_bell, load64, monotonic_ns, store64
 from ext.commands cimport cc_command
 
 ctypedef struct cc_ring:
@@ -30,6 +30,11 @@ cdef void ring_close(cc_ring *r) noexcept
 
 cdef enum:
     RING_FULL = 0
+    TICK_NS = 256        # of a command's `asked`: 32 bits of them go round every 18 minutes
+
+
+cdef inline uint32_t ticks_of(int64_t ns) noexcept nogil:
+    return <uint32_t>(ns // TICK_NS)
 
 
 cdef inline uint64_t ring_reserve(cc_ring *r, uint32_t n) noexcept nogil:
@@ -53,13 +58,21 @@ cdef inline cc_command *ring_place(cc_ring *r, uint64_t ticket, uint32_t i) noex
 
 
 cdef inline void ring_hand_over(cc_ring *r, uint64_t ticket, uint32_t n) noexcept nogil:
-    """Publish n places; whoever does so with many rings once. One to be skipped has CC_OP_NONE."""
+    """Publish n places; whoever does so with many rings once. One to be skipped has CC_OP_NONE.
+
+    The others say when they were `asked`.
+    """
     cdef uint32_t i
     for i in range(n):
         store64(&r.turn[(ticket - 1 + i) & r.mask], ticket + i)
 
 
 cdef inline void ring_publish(cc_ring *r, uint64_t ticket, uint32_t n) noexcept nogil:
+    """Queue n commands as of now."""
+    cdef uint32_t now = ticks_of(monotonic_ns())
+    cdef uint32_t i
+    for i in range(n):
+        r.slot[(ticket - 1 + i) & r.mask].asked = now
     ring_hand_over(r, ticket, n)
     bell_ring(&r.bell)
 

@@ -42,7 +42,7 @@ from ext.jobs cimport (
 from ext.journal cimport cc_space, journal_space, journal_wants_next
 from ext.oldbatch cimport batch_claim, batch_loaded, batch_unclaim
 from ext.records cimport CC_O_DECLINED
-from ext.ring cimport ring_advance, ring_depth, ring_peek
+from ext.ring cimport TICK_NS, ring_advance, ring_depth, ring_peek, ticks_of
 from ext.shared cimport (
     CC_REASONS_COUNTED, CC_SPACE_FULL, cc_flight, cc_shared,
 )
@@ -208,6 +208,14 @@ cdef inline void look_ahead(cc_shared *s) noexcept nogil:
         ask_account(&s.tables, c)
 
 
+cdef inline void count_taken(cc_shared *s, uint32_t began, const cc_command *c) noexcept nogil:
+    """Add its time in the queue: none of one that came as the block began."""
+    cdef int ticks = <int>(began - c.asked)
+    s.counters.taken += 1
+    if ticks > 0:
+        s.counters.queue_ns += <uint64_t>ticks * TICK_NS
+
+
 cdef bint flight_decide(cc_shared *s, cc_flight *f) noexcept nogil:
     """Decide what has arrived up to now; False when that was nothing.
 
@@ -216,6 +224,7 @@ cdef bint flight_decide(cc_shared *s, cc_flight *f) noexcept nogil:
     cdef int64_t began = monotonic_ns()
     cdef uint64_t arrived = load64(&s.ring.tail)
     cdef uint32_t now_ms = <uint32_t>((began - s.monotonic_base_ns) // 1000000)
+    cdef uint32_t ticks = ticks_of(began)
     cdef cc_command *c
     f.block.n = f.block.payload_len = 0
     begin_block(&s.tables, &f.block, clock_now_us(&s.clock))
@@ -229,8 +238,10 @@ cdef bint flight_decide(cc_shared *s, cc_flight *f) noexcept nogil:
         if c == NULL:
             break  # reserved, not yet published
         look_ahead(s)
-        if c.op != CC_OP_NONE and not decide_one(s, f, c, now_ms):
-            break
+        if c.op != CC_OP_NONE:
+            if not decide_one(s, f, c, now_ms):
+                break
+            count_taken(s, ticks, c)
         ring_advance(&s.ring)
     end_block(&s.tables, &f.block)
     take_stand(&s.tables, &f.stand)

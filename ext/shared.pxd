@@ -42,7 +42,11 @@ ctypedef struct cc_flight:       # a block on its way from decision to answer
 ctypedef struct cc_counters:     # by the sequencer, or who commits; read loosely by stats()
     uint64_t blocks, records, replays, commands
     uint64_t syncs               # for no block of their own: none came to bring one
-    uint64_t decide_ns, commit_ns, answer_ns
+    uint64_t decide_ns, hash_ns, commit_ns, answer_ns  # of work, each block once
+    uint64_t taken               # commands from the queue,
+    uint64_t queue_ns            # and how long they were in it until their block began
+    uint64_t released            # answers that left with their blocks,
+    uint64_t in_decide_ns, in_hash_ns, in_commit_ns  # and how long those were in each part of them
     uint64_t block_sizes[CC_SIZE_CLASSES]
     uint64_t commit_us[CC_TIME_CLASSES]
     uint64_t declines[CC_REASONS_COUNTED]

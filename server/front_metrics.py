@@ -1,8 +1,7 @@
 """The native front end's numbers for Prometheus, read when they are asked for.
 
-``METRICS`` and ``LABELLED`` are the tables of them: what is collected, and docs/reference/metrics.md.
-Divided by ``commands``, the seconds say where the time of one authorization goes, beside the engine's
-own (``decide_seconds``, ``seal_seconds``, ``commit_seconds``).
+``METRICS``, ``PARTS`` and ``LABELLED`` are the tables of them: what is collected, and
+docs/reference/metrics.md.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from prometheus_client.registry import Collector
 from core.catalogue import BY_NUMBER
 from server.interceptors.metrics import code_label
 from server.interceptors.wrapping import UNKNOWN, split_method
-from server.metrics import Kind
+from server.metrics import Kind, Part, way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -75,7 +74,7 @@ METRICS: Final = (
     Row("passed", Kind.COUNTER, "Calls and tokens of streams that Python answered.", "", "handed"),
     Row("commands", Kind.COUNTER, "Commands the engine has answered.", "", "decided"),
     Row("read_seconds", Kind.COUNTER, "Work: reading, HTTP/2, decoding, handing over.", "", "read_ns", _NS),
-    Row("engine_seconds", Kind.COUNTER, "Waiting: commands from the queue to their answer.", "", "engine_ns", _NS),
+    Row("engine_seconds", Kind.COUNTER, "Waiting: commands from the turn that read them to the one that sends their answers.", "", "engine_ns", _NS),
     Row("answer_seconds", Kind.COUNTER, "Work: encoding answers.", "", "answer_ns", _NS),
     Row("send_seconds", Kind.COUNTER, "Work: HTTP/2 and sending.", "", "send_ns", _NS),
     Row("wakeups", Kind.COUNTER, "Sleeps that an event or an answer ended.", "", "sleeps"),
@@ -83,6 +82,10 @@ METRICS: Final = (
     Row("writes", Kind.COUNTER, "Writes to sockets.", "", "writes"),
     Row("received_bytes", Kind.COUNTER, "Bytes read, of TLS after decryption.", "", "bytes_in"),
     Row("sent_bytes", Kind.COUNTER, "Bytes written, of TLS before encryption.", "", "bytes_out"),
+)
+PARTS: Final = (
+    Part("parse", "A command is read: from the beginning of the turn to the queue.", "queued", "parse_ns"),
+    Part("reply", "Its answer: from its release to the end of the turn that sends it.", "decided", "reply_ns"),
 )
 LABELLED: Final = (
     Labelled("ended", ("grpc_service", "grpc_method", "grpc_code"), "Calls ended, by code; passed ones too.", "", _ended),
@@ -108,6 +111,7 @@ class FrontCollector(Collector):
         for row in METRICS:
             made = CounterMetricFamily if row.kind is Kind.COUNTER else GaugeMetricFamily
             yield made(PREFIX + row.name, row.text, value=stats[row.key] / row.scale)
+        yield way("front_", PARTS, stats)
         for many in LABELLED:
             family = CounterMetricFamily(PREFIX + many.name, many.text, labels=many.labels)
             for labels, count in many.read(stats):

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
+    SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
 
 from core.catalogue import BY_NUMBER, OUTCOMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from prometheus_client.core import Metric
 
@@ -40,6 +41,7 @@ class Kind(StrEnum):
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"
+    SUMMARY = "summary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,19 @@ class Powers:
     read: Callable[[Numbers], list[int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a command's way.
+
+    ``commands`` names how many were in it, ``ns`` how long all together, in what is counted.
+    """
+
+    name: str
+    text: str
+    commands: str
+    ns: str
+
+
 # fmt: off
 METRICS: Final = (
     Row("ledger_sum_fen", Kind.GAUGE, "Sum of all accounts, fen.", "anything but 0", lambda n: n.stats["ledger_sum"]),
@@ -104,18 +119,28 @@ METRICS: Final = (
     Row("records", Kind.COUNTER, "Records committed.", "", lambda n: n.stats["records"]),
     Row("commands", Kind.COUNTER, "Commands decided, replays not counted.", "", lambda n: n.stats["commands"]),
     Row("replays", Kind.COUNTER, "Answers given again for a known key.", "a jump: terminals do not get answers", lambda n: n.stats["replays"]),
-    Row("decide_seconds", Kind.COUNTER, "Seconds spent deciding and applying.", "", lambda n: n.stats["decide_ns"] / _NS),
-    Row("commit_seconds", Kind.COUNTER, "Seconds spent in durable commits.", "", lambda n: n.stats["commit_ns"] / _NS),
+    Row("decide_seconds", Kind.COUNTER, "Work: deciding and applying.", "", lambda n: n.stats["decide_ns"] / _NS),
+    Row("hash_seconds", Kind.COUNTER, "Work: summing and chaining records.", "", lambda n: n.stats["hash_ns"] / _NS),
+    Row("commit_seconds", Kind.COUNTER, "Work: durable commits, each block once.", "", lambda n: n.stats["commit_ns"] / _NS),
     Row("journal_syncs", Kind.COUNTER, "Syncs of their own: pipelined, when no later block brought one.", "", lambda n: n.stats["syncs"]),
-    Row("seal_record_seconds", Kind.GAUGE, "Seconds that summing and chaining took a record of the newest block; part of the commit's.", "", lambda n: n.stats["seal_record_ns"] / _NS),
-    Row("answer_seconds", Kind.COUNTER, "Seconds spent handing answers out.", "", lambda n: n.stats["answer_ns"] / _NS),
+    Row("answer_seconds", Kind.COUNTER, "Work: handing answers out.", "", lambda n: n.stats["answer_ns"] / _NS),
     Row("slowest_block_seconds", Kind.GAUGE, "Longest way of a block from decision to answers.", "above what terminals wait", lambda n: n.stats["slowest_block_ns"] / _NS),
 )
 HISTOGRAMS: Final = (
     Powers("block_records", "Records of a block.", "", 1, lambda n: n.stats["block_sizes"]),
     Powers("commit_duration_seconds", "Seconds of a commit.", "its upper end: the disk", _US, lambda n: n.stats["commit_us"]),
 )
+PARTS: Final = (
+    Part("queue", "A command waits for the beginning of its block.", "taken", "queue_ns"),
+    Part("decide", "Its block is decided, all of it.", "released", "in_decide_ns"),
+    Part("hash", "Its block is summed and chained.", "released", "in_hash_ns"),
+    Part("commit", "The rest until its block is durable, behind those before it.", "released", "in_commit_ns"),
+)
 # fmt: on
+WAY: Final = (
+    "command_seconds",
+    "Seconds of commands in each part of their way: each waits for all of its block and turn.",
+)
 JOURNAL: Final = ("journal_info", "1; `commit` is `journal.commit`.", "")
 DECLINES: Final = ("declines", "Refusals by reason.", "a jump of `PIN_WRONG`: guessing")
 
@@ -162,6 +187,7 @@ class EngineCollector(Collector):
             yield made(f"campuscard_{row.name}", row.text, value=float(row.read(numbers)))
         for powers in HISTOGRAMS:
             yield _histogram(powers, powers.read(numbers))
+        yield way("", PARTS, numbers.stats)
         yield _declines(numbers.stats["declines"])
         yield _journal(numbers.stats["commit"])
 
@@ -181,6 +207,15 @@ def _histogram(powers: Powers, counts: list[int]) -> Metric:
         buckets.append((str(2**power / powers.scale), total))
     buckets.append(("+Inf", total))
     family.add_metric([], buckets, sum_value=weighted / powers.scale)
+    return family
+
+
+def way(prefix: str, parts: Iterable[Part], stats: Mapping[str, Any]) -> Metric:
+    """Return how long commands were in each part, and how many."""
+    name, text = WAY
+    family = SummaryMetricFamily(f"campuscard_{prefix}{name}", text, labels=["part"])
+    for part in parts:
+        family.add_metric([part.name], stats[part.commands], stats[part.ns] / _NS)
     return family
 
 

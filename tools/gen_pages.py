@@ -23,7 +23,16 @@ from core.catalogue import ERRORS, OUTCOMES  # noqa: E402
 from server import front_metrics  # noqa: E402
 from server.config import Settings, explain  # noqa: E402
 from server.interceptors.metrics import MetricsGuard  # noqa: E402
-from server.metrics import DECLINES, HISTOGRAMS, JOURNAL, METRICS, Kind  # noqa: E402
+from server.metrics import (  # noqa: E402
+    DECLINES,
+    HISTOGRAMS,
+    JOURNAL,
+    METRICS,
+    PARTS,
+    WAY,
+    Kind,
+    Part,
+)
 from tools.card_pages import card_states_page  # noqa: E402
 from tools.markdown import BANNER, table  # noqa: E402
 from tools.parameter_pages import parameters_page  # noqa: E402
@@ -31,7 +40,7 @@ from tools.permission_page import permissions_page  # noqa: E402
 from tools.regulation_page import regulation_page  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PAGES: Final = Path(__file__).resolve().parent.parent / "docs"
 
@@ -159,6 +168,7 @@ def metrics_page() -> Iterator[str]:
     rows.append((f"`{_full(name, Kind.COUNTER)}{{reason}}`", Kind.COUNTER.value, text, alert))
     name, text, alert = JOURNAL
     rows.append((f"`{_full(name, Kind.GAUGE)}{{commit}}`", Kind.GAUGE.value, text, alert))
+    rows += part_rows("", PARTS)
     rows += [
         (f"`{_full(row.name, Kind.HISTOGRAM)}`", Kind.HISTOGRAM.value, row.text, row.alert)
         for row in HISTOGRAMS
@@ -171,9 +181,9 @@ def metrics_page() -> Iterator[str]:
 FRONT_INTRO: Final = """\
 ## The native front end
 
-Of calls that it answers; those it leaves to Python are counted above too. Divided by
-`campuscard_front_commands_total`, the seconds say where the time of one authorization goes; see
-[the native front end](../concepts/front.md#where-the-time-goes).
+Of calls that it answers; those it leaves to Python are counted above too. Seconds of work by
+`campuscard_front_commands_total` and both `command_seconds` say
+[where the time of one authorization goes](../ARCHITECTURE.md#where-the-time-of-one-authorization-goes).
 """
 
 
@@ -182,9 +192,17 @@ def front_rows() -> Iterator[tuple[str, str, str, str]]:
     for row in front_metrics.METRICS:
         name = _full(f"front_{row.name}", row.kind)
         yield f"`{name}`", row.kind.value, row.text, row.alert
+    yield from part_rows("front_", front_metrics.PARTS)
     for many in front_metrics.LABELLED:
         name = _full(f"front_{many.name}", Kind.COUNTER)
         yield f"`{name}{{{', '.join(many.labels)}}}`", Kind.COUNTER.value, many.text, many.alert
+
+
+def part_rows(prefix: str, parts: Iterable[Part]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the parts of a command's way."""
+    for part in parts:
+        name = f'{_full(prefix + WAY[0], Kind.SUMMARY)}{{part="{part.name}"}}'
+        yield f"`{name}`", Kind.SUMMARY.value, part.text, ""
 
 
 def _full(name: str, kind: Kind) -> str:

@@ -116,6 +116,7 @@ class Front:
 
         ``ended`` has the calls ended, by path (empty: no method of ours) and gRPC code; ``reasons``
         those refused and the messages refused, by the reason's number. Times are nanoseconds of all
-        threads: ``engine_ns`` of ``decided`` commands from the queue to their answer, the others of
-        work.
+        threads: ``parse_ns`` of ``queued`` commands from the beginning of their turn to the queue,
+        ``engine_ns`` of ``decided`` ones from that turn to the one that sends their answers,
+        ``reply_ns`` from their release to its end; the others of work.
         """

@@ -309,8 +309,8 @@ cdef class Front:
         reasons = {}
         found = dict.fromkeys((
             "connections", "calls", "commands", "accepted", "refused", "calmed", "sleeps", "reads",
-            "writes", "handed", "bytes_in", "bytes_out", "decided", "engine_ns", "read_ns",
-            "answer_ns", "send_ns"), 0)
+            "writes", "handed", "bytes_in", "bytes_out", "queued", "parse_ns", "decided",
+            "engine_ns", "reply_ns", "read_ns", "answer_ns", "send_ns"), 0)
         for i in range(self.f.threads):
             io = self.f.io[i]
             found["connections"] += io.connected
@@ -325,8 +325,11 @@ cdef class Front:
             found["handed"] += io.handed
             found["bytes_in"] += io.bytes_in
             found["bytes_out"] += io.bytes_out
+            found["queued"] += io.queued
+            found["parse_ns"] += io.parse_ns
             found["decided"] += io.decided
             found["engine_ns"] += io.engine_ns
+            found["reply_ns"] += io.reply_ns
             found["read_ns"] += io.read_ns
             found["answer_ns"] += io.answer_ns
             found["send_ns"] += io.send_ns

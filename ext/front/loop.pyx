@@ -1,6 +1,6 @@
 """One thread: sockets, answers, sends, and once in a while a look at every connection's time."""
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from ext.atomics cimport (
     bell_ring, cpu_pause, load32, load_pointer, monotonic_ns, prefetch, store32, swap32,
@@ -95,6 +95,7 @@ cdef void answers(cc_io *io) noexcept nogil:
     cdef cc_ticket *ticket
     cdef cc_ticket *next
     cdef cc_call *call
+    cdef int64_t together = 0
     if load_pointer(&io.feed.released) != NULL:
         ticket = next = feed_list(&io.feed)
         while next != NULL:
@@ -107,6 +108,10 @@ cdef void answers(cc_io *io) noexcept nogil:
             call = (<cc_slot *>ticket).call
             io.decided += 1
             io.engine_ns += io.now_ns - (<cc_slot *>ticket).asked_ns
+            together += 1      # the last of a block knows when all were released
+            if ticket.released_ns != 0:
+                io.back_ns += together * (io.now_ns - ticket.released_ns)
+                ticket.released_ns = together = 0
             slot_arrived(<cc_slot *>ticket)
             if call.conn != NULL and call.method.kind == FRONT_STREAM:
                 stream_take(call)
@@ -270,6 +275,7 @@ cdef void io_run(cc_io *io) noexcept nogil:
     cdef epoll_event event[EVENTS]
     cdef int n
     cdef int64_t began
+    cdef uint64_t decided
     io.now_ns = io.swept_ns = monotonic_ns()
     poll_add(io.poll, io.feed.eventfd, EPOLLIN, &io.feed)
     io.accepting = poll_add(
@@ -277,15 +283,18 @@ cdef void io_run(cc_io *io) noexcept nogil:
     while load32(&io.front.stop) == 0 or io.connections != NULL or io.slots != 0:
         n = wait(io, event)
         io.now_ns = began = monotonic_ns()
+        io.clock_left, io.back_ns, decided = 0, 0, io.decided
         if n > 0:
             socket_events(io, event, n)
             began = lap(&io.read_ns, began)
+        io.clock_left = 0
         answers(io)
         ring_engine(io)
         began = lap(&io.answer_ns, began)
         if io.now_ns - io.swept_ns >= SWEEP_NS or load32(&io.front.stop) != 0:
             sweep(io)
         flush(io)
-        lap(&io.send_ns, began)
+        began = lap(&io.send_ns, began)
+        io.reply_ns += io.back_ns + <int64_t>(io.decided - decided) * (began - io.now_ns)
         ring_engine(io)     # a reader that took answers made room for more of its stream
     store32(&io.finished, 1)

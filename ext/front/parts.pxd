@@ -225,8 +225,14 @@ ctypedef struct cc_io:             # one thread
     uint64_t reason[FRONT_REASONS]  # calls and messages that were refused, by reason
     uint64_t accepted, refused, calmed, sleeps, reads, writes, handed
     uint64_t bytes_in, bytes_out
+    int64_t clock_ns               # as looked at for the next commands,
+    uint32_t clock_left            # and for how many more
+    uint64_t queued                # commands,
+    int64_t parse_ns               # and how long the turn had read until then
     uint64_t decided               # commands the engine has answered,
-    int64_t engine_ns              # and how long they were with it
+    int64_t engine_ns              # and how long they were with it, from turn to turn,
+    int64_t back_ns                # in this turn: from their release to its beginning,
+    int64_t reply_ns               # and from there until they were sent
     int64_t read_ns                # in reading, HTTP/2 and decoding,
     int64_t answer_ns              # in encoding,
     int64_t send_ns                # in HTTP/2 and sending

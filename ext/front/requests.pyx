@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memmove
 
-from ext.atomics cimport load32
+from ext.atomics cimport load32, monotonic_ns
 from ext.commands cimport (
     CC_OP_NONE, CC_PIN_MAX, CC_ST_DRAINING, CC_ST_OVERLOADED, cc_command,
 )
@@ -14,7 +14,7 @@ from ext.front.nghttp2 cimport (
 )
 from ext.front.parts cimport (
     CALL_ASKED, CALL_ASKING, DISCARD_MAX, FRONT_BATCH, FRONT_FED, FRONT_PASSED, FRONT_PATHS,
-    FRONT_STREAM, cc_call, cc_conn, cc_front, cc_method, cc_slot,
+    FRONT_STREAM, cc_call, cc_conn, cc_front, cc_io, cc_method, cc_slot,
 )
 from ext.front.pools cimport buffer_add, call_take, slot_pop, slot_take
 from ext.front.rates cimport rate_take
@@ -27,7 +27,7 @@ from ext.reasons cimport (
     CC_R_FIELD_INVALID, CC_R_INTERNAL, CC_R_QUEUE_FULL, CC_R_RATE_LIMITED, CC_R_REQUEST_MALFORMED,
     CC_R_UNIMPLEMENTED,
 )
-from ext.ring cimport RING_FULL, ring_hand_over, ring_place, ring_reserve
+from ext.ring cimport RING_FULL, ring_hand_over, ring_place, ring_reserve, ticks_of
 from ext.shared cimport cc_shared, deadline_of
 from ext.wire_batch cimport cc_wire_batch, wire_batch_next, wire_batch_open
 from ext.wire_decode cimport cc_wire_error, wire_decode, wire_decode_stream
@@ -38,6 +38,7 @@ cdef enum:
     TIMEOUT_DIGITS = 8       # of grpc-timeout
     LONGEST_MS = 86400000    # a deadline further off is none
     PATH_TAIL = 8            # bytes at a path's end that its place is made of
+    CLOCK_EVERY = 16         # commands between two looks at the clock
 
 
 # ---- which method ----
@@ -283,8 +284,15 @@ cdef bint is_own(cc_call *call, const uint8_t *name, cc_wire_error *err) noexcep
 
 
 cdef inline void ask(cc_call *call, cc_slot *slot, cc_command *c) noexcept nogil:
+    cdef cc_io *io = call.io
+    if io.clock_left == 0:
+        io.clock_ns, io.clock_left = monotonic_ns(), CLOCK_EVERY
+    io.clock_left -= 1
+    io.queued += 1
+    io.parse_ns += io.clock_ns - io.now_ns
     c.token, c.deadline_ms = <uint64_t>&slot.ticket, call.deadline_ms
-    slot.asked_ns = call.io.now_ns
+    c.asked = ticks_of(io.clock_ns)
+    slot.asked_ns = io.now_ns
 
 
 cdef inline void give_up(cc_command *c) noexcept nogil:

@@ -31,6 +31,7 @@ from tests.conformance.frames import (
     header_block,
     message,
 )
+from tests.conformance.parts import PARTS, Grown, slack
 from tests.conformance.test_taps import SERVICE
 from tests.terminals import Pos
 
@@ -164,6 +165,36 @@ def test_what_is_wrong_can_be_seen_while_the_disk_stands_still(slow):
         held.unlink()
         assert first.result().decision.reason == "OK"
     assert campus.metrics()["campuscard_acknowledged_seq"] > acknowledged
+
+
+def test_a_wait_is_counted_where_it_was(slow):
+    """One command is with the disk, the next one still in the queue."""
+    campus, held = slow
+    holder = campus.open_account(top_up_fen=1_000)
+    pos = campus.terminal("POS-1")
+    with grpc.insecure_channel(campus.front_address) as channel:
+        stub = terminal_service_pb2_grpc.TerminalServiceStub(channel)
+        grown = Grown(campus)
+        held.touch()
+        first = stub.Authorize.future(pos.purchase(holder, 1), timeout=60)
+        await_file(held.with_suffix(".stuck"))
+        with Peer(campus.front_address) as peer:
+            peer.send(frame(HEADERS, END_HEADERS, 1, header_block()))
+            second = pos.purchase(holder, 1).SerializeToString()
+            peer.send(frame(DATA, END_STREAM, 1, message(second)))
+            peer.send(frame(PING, payload=b"received"))
+            frames = peer.frames()
+            next(flags for kind, flags, *_ in frames if kind == PING and flags & ACK)
+            began = time.monotonic()
+            time.sleep(0.2)
+            waited = time.monotonic() - began
+            held.unlink()
+            next(on for kind, flags, on, _ in frames if kind == HEADERS and flags & END_STREAM)
+        assert first.result().decision.reason == "OK"
+    assert grown.counted(2) == dict.fromkeys(PARTS, 2)
+    assert grown.seconds("commit") >= waited
+    assert grown.seconds("queue") >= waited - slack(2)
+    assert holder.online_fen == 998
 
 
 def await_file(path):

@@ -567,3 +567,11 @@ def test_the_books_are_even_and_counted(paid):
     assert stats["ledger_sum"] == 0
     assert stats["records"] > 3
     assert sum(stats["block_sizes"]) == stats["blocks"] == sum(stats["commit_us"])
+    # The first block was made before this start: nobody asked for it.
+    assert stats["taken"] == stats["released"] == stats["commands"] > 3
+    parts = ("queue_ns", "in_decide_ns", "in_hash_ns", "in_commit_ns")
+    assert all(stats[part] > 0 for part in parts)
+    # Each command was alone in its block.
+    assert stats["in_hash_ns"] == stats["hash_ns"]
+    assert stats["in_decide_ns"] <= stats["decide_ns"]
+    assert stats["in_commit_ns"] >= stats["commit_ns"]

@@ -15,6 +15,7 @@ from campuscard.v1 import ops_service_pb2 as pb
 from campuscard.v1 import terminal_service_pb2 as terminal_pb
 from campuscard.v1 import terminal_service_pb2_grpc
 from core.blocks import Block
+from server.metrics import PARTS
 from tests.campus import CALL_S, refusal
 
 
@@ -154,8 +155,11 @@ def test_metrics_move(campus):
         "campuscard_block_records_sum",
         "campuscard_commit_duration_seconds_count",
         "campuscard_decide_seconds_total",
+        "campuscard_hash_seconds_total",
         "campuscard_commit_seconds_total",
         "campuscard_answer_seconds_total",
+        *(f'campuscard_command_seconds_sum{{part="{part.name}"}}' for part in PARTS),
+        *(f'campuscard_command_seconds_count{{part="{part.name}"}}' for part in PARTS),
         "campuscard_blocks_total",
         "campuscard_records_total",
         "campuscard_commands_total",
