@@ -52,6 +52,9 @@ class Column(StrEnum):
     PHOTO = "PHOTO"
 
 
+_KEPT: Final = (Column.NUMBER, Column.NAME, Column.CLASS)
+_HOLDS_ID: Final = "it holds the ID number, which is not kept"
+
 _SHARED: Final = {
     Column.NAME: "姓名",
     Column.ID: "身份证号",
@@ -192,6 +195,7 @@ class RosterCheck:
                 values[column] = _READERS[column](self._text(column, cell))
             except _BadCellError as bad:
                 faults.append(self._fault(column, bad))
+        faults += self._take_id_out(values)
         account_no = values.get(Column.NUMBER, "")
         faults += self._place_faults(line, account_no, values.get(Column.CLASS))
         if faults:
@@ -218,6 +222,16 @@ class RosterCheck:
         if bad.cell:
             metadata["cell"] = bad.cell
         return Fault(bad.reason, self._headings[column], metadata)
+
+    def _take_id_out(self, values: dict[Column, str]) -> list[Fault]:
+        """Refuse columns that hold the row's ID number: what they hold is kept, and it never is."""
+        number = values.get(Column.ID, "")
+        found = []
+        for column in _KEPT if number else ():
+            if number in values.get(column, "").upper():
+                del values[column]
+                found.append(self._fault(column, _BadCellError("ROW_FIELD_FORM", _HOLDS_ID)))
+        return found
 
     def _place_faults(self, line: int, account_no: str, class_name: str | None) -> list[Fault]:
         """Refuse numbers that came before, and rows of classes that were not asked for."""

@@ -55,6 +55,16 @@ def test_every_row_is_taken_or_refused_with_reasons(cells):
         assert id_cell.strip() not in repr(found)
 
 
+@given(st.sampled_from((1, 2, 4)), st.sampled_from(("{}", "{} ", "x{}", "{}b")))
+def test_an_id_number_in_a_column_that_is_kept_is_refused(at, form):
+    cells = ["1", "2005", "张三", "女", "A班", "44070300050810103x", "", "x"]
+    cells[at] = form.format("44070300050810103X")
+    found = checked(cells)
+    assert found.person is None
+    assert [fault.field for fault in found.faults] == [STUDENTS[at]]
+    assert "44070300050810103X" not in repr(found)
+
+
 @given(st.from_regex(r"[0-9]{17}", fullmatch=True), st.sampled_from("0123456789Xx"))
 def test_a_check_character_is_right_or_refused(first_17, last):
     cells = ["1", "2005", "张三", "女", "A班", first_17 + last, "", "x"]
