@@ -53,7 +53,7 @@ class Column(StrEnum):
 
 
 _KEPT: Final = (Column.NUMBER, Column.NAME, Column.CLASS)
-_HOLDS_ID: Final = "it holds the ID number, which is not kept"
+HOLDS_ID: Final = "it holds the ID number, which is not kept"
 
 _SHARED: Final = {
     Column.NAME: "姓名",
@@ -227,10 +227,10 @@ class RosterCheck:
         """Refuse columns that hold the row's ID number: what they hold is kept, and it never is."""
         number = values.get(Column.ID, "")
         found = []
-        for column in _KEPT if number else ():
-            if number in values.get(column, "").upper():
+        for column in _KEPT:
+            if holds_id(values.get(column, ""), number):
                 del values[column]
-                found.append(self._fault(column, _BadCellError("ROW_FIELD_FORM", _HOLDS_ID)))
+                found.append(self._fault(column, _BadCellError("ROW_FIELD_FORM", HOLDS_ID)))
         return found
 
     def _place_faults(self, line: int, account_no: str, class_name: str | None) -> list[Fault]:
@@ -286,6 +286,11 @@ class RosterCheck:
             return []
         heading = self._headings[Column.PHOTO]
         return [Fault("ROW_PHOTO_NAME" if given else "ROW_PHOTO_MISSING", heading)]
+
+
+def holds_id(text: str, id_number: str) -> bool:
+    """Tell whether a text that will be kept holds an ID number, upper case, which never is."""
+    return bool(id_number) and id_number in text.upper()
 
 
 def derive_person(

@@ -12,7 +12,7 @@ from core.ids import InitialPassword
 from core.password_changes import check_six_digits
 from core.permissions import allowing
 from core.refusals import invalid, missing
-from core.roster import derive_person
+from core.roster import HOLDS_ID, derive_person, holds_id
 from core.rows import LIMIT_DEFAULT, AccountStatus, MediumState
 from core.water_transfers import transfer_in
 from server.identity import caller
@@ -67,6 +67,10 @@ class AccountService(pb_grpc.AccountServiceServicer):
         name = fields.text("name", request.name, shortest=1, longest=64)
         class_name = fields.text("class_name", request.class_name, longest=64)
         id_number = fields.id_number(request.id_number).strip().upper()
+        kept = {"account_no": account_no, "name": name, "class_name": class_name}
+        for field, text in kept.items():
+            if holds_id(text, id_number):
+                raise invalid(field, HOLDS_ID)
         medium_type, token = 0, b""
         if request.HasField("medium"):
             medium_type, token = fields.medium("medium", request.medium)
