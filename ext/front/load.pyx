@@ -17,7 +17,7 @@ from ext.front.load_parts cimport (
     cc_load, exact_timers, load_tls_connect, load_tls_free, load_tls_open, load_wait,
 )
 from ext.front.net cimport (
-    CC_NET_AGAIN, CC_NET_GONE, EPOLLIN, EPOLLOUT, epoll_event, net_recv, net_send, poll_add,
+    CC_NET_AGAIN, EPOLLIN, EPOLLOUT, epoll_event, net_recv, net_send, poll_add,
     poll_change, poll_new,
 )
 from ext.front.nghttp2 cimport (
