@@ -103,10 +103,10 @@ class Bench:
 
     def _served(self, setting: Setting, commit: str, *, mutual_tls: bool) -> Iterator[Row]:
         place = Path(tempfile.mkdtemp(dir=self._directory))
+        cores = taken(self._plan.cores_s)
         with serving(
             place, self._accounts, segment_bytes=self._file_bytes, setting=setting
         ) as served:
-            cores = taken(self._plan.cores_s)
             for shape in SHAPES:
                 if shape.mutual_tls != mutual_tls:
                     continue
