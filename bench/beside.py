@@ -103,6 +103,7 @@ class Beside:
         ):
             probe = terminals.run(_WARM)
             half = terminals.run(max(_WARM, int(probe.calls_per_s * seconds / 2))).calls_per_s / 2
+            self._served.catch_up()
             alone = terminals.run(int(half * seconds), gaps_ns=poisson(half))
             over = threading.Event()
             began = time.monotonic()

@@ -21,7 +21,7 @@ cdef enum:
     FRONT_BUCKETS = 16384          # terminals counted at once by a thread; a power of two
     FRONT_CODES = 17               # of gRPC, 0 to 16
     FRONT_REASONS = 512            # of the catalogue, by number
-    FRONT_INBOX = 32768            # bytes of one read: a busy connection's turn
+    FRONT_INBOX = 8192             # bytes of one read: a busy connection's turn
     FRONT_OUTBOX = 65536           # bytes of one write
     SMALL_MESSAGE = 256            # a request that needs no memory of its own
     FED_AHEAD = 65536              # bytes of a fed call that may wait for its reader

@@ -41,7 +41,7 @@ CALLS = 800
 VICTIMS, STREAMS = 300, 16
 STREAM_WINDOW = 65_535
 DATA_MAX = 16_384
-TURN = 32_768  # bytes that one connection is read in a turn
+TURN = 8_192  # bytes that one connection is read in a turn
 EVENTS = 256  # connections of a turn
 IN_FLIGHT = 1_024  # front.connection_in_flight
 
