@@ -33,7 +33,7 @@ SENT = 64 << 20  # bytes of an attack, at least
 PAYMENTS = 20  # while it goes on, at least
 # Bytes by which the process may grow, whatever was sent. A sanitizer keeps what is freed for a while.
 GROWN_MAX = 16 << 20 if SLOW == 1 else 512 << 20
-BOUNDED_S = 120 * SLOW
+BOUNDED_S = 300 * SLOW
 CANCEL = struct.pack(">I", 8)
 
 
