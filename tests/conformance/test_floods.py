@@ -29,12 +29,14 @@ from tests.conformance.test_tls import Issuer, Secured
 from tests.terminals import Pos
 
 ROUNDS = 40  # connections of an attack that the server ends, at least
-SENT = 64 << 20  # bytes of an attack, at least
+SENT = 32 << 20  # bytes of an attack, at least
 PAYMENTS = 20  # while it goes on, at least
 # Bytes by which the process may grow, whatever was sent. A sanitizer keeps what is freed for a while.
 GROWN_MAX = 16 << 20 if SLOW == 1 else 512 << 20
 BOUNDED_S = 300 * SLOW
 CANCEL = struct.pack(">I", 8)
+
+pytestmark = pytest.mark.timeout(2 * BOUNDED_S)
 
 
 def resets():
