@@ -13,7 +13,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.serial]
 ROOT = Path(__file__).resolve().parents[2]
 # At most, for the fault that must be found: it takes a second or so.
-SECONDS = {"control": 120, "decoder": 12, "front": 20, "reading": 12, "tls": 15, "writing": 12}
+SECONDS = {"control": 120, "decoder": 8, "front": 12, "reading": 8, "tls": 8, "writing": 8}
 BUILD_S = 900
 LACKING = 3
 
