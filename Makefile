@@ -62,8 +62,8 @@ test-crash: build ## Kills, power cuts, damage at every 8th boundary: 20 minutes
 test-sanitize: setup ## The tests on a build of their own with address and undefined behaviour sanitizers
 	@tools/sanitize.sh -m "not serial and not slow" $(ARGS)
 
-fuzz: build ## Fuzz decoder and front end for SECONDS=600 each; keep what covers more
-	@for subject in decoder reading front; do tools/fuzz.sh $$subject $(or $(SECONDS),600) keep; done
+fuzz: build ## Fuzz codec and front end for SECONDS=600 each; keep what covers more
+	@for subject in decoder reading writing front tls; do tools/fuzz.sh $$subject $(or $(SECONDS),600) keep; done
 
 lint: build ## ruff, mypy, cython-lint and buf, without changing a file
 	@tools/lint.sh

@@ -35,7 +35,10 @@ exec 9>"$out/.lock"
 flock 9
 include="$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')"
 suffix="$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')"
-ln -sfn "$PWD"/ext/*.py "$PWD"/ext/*"$suffix" "$out/ext/"
+for module in "$PWD"/ext/*.py "$PWD"/ext/*"$suffix"; do
+    made="$out/ext/${module##*/}" # a file of its own has been compiled here: see below
+    [ -f "$made" ] && [ ! -L "$made" ] || ln -sfn "$module" "$made"
+done
 ln -sfn "$PWD"/ext/front/__init__.py "$out/ext/front/"
 
 # compile OUTPUT SOURCE FLAGS...: only what has changed since
@@ -84,7 +87,7 @@ subject() {
     LD_PRELOAD="$PWD/$out/driver.so:$asan" PYTHONMALLOC=malloc \
         "$python" -P -m tests.fuzz.subject "$subject" "$@"
 }
-subject -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+subject -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
     "-artifact_prefix=$out/found/$subject-" "-max_total_time=$seconds" "$work/new" "$work/known"
 if [ -n "$keep" ]; then
     (cd "$work/new" && "$python" -m zipfile -c ../corpus.zip ./*)

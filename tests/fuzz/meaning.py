@@ -77,14 +77,16 @@ def known(reply):
 
 
 def check(raw, kind, want):
-    """The library reads it and writes the same; where we know what it says, it says that."""
-    assert kind.FromString(raw).SerializeToString(deterministic=True) == raw
-    if want is not None:
+    """The library reads it; where we know what it says, it says that and is written the same."""
+    if want is None:  # no decision's: empty texts of reasons that there are not may be written out
+        kind.FromString(raw)
+    else:
         responses.same(raw, want)
 
 
 def unary(name, reply, terminal):
-    raw = wire.encode(METHODS[name], bytes(reply), terminal and terminal.encode())
+    text = None if terminal is None else terminal.encode()
+    raw = wire.encode(METHODS[name], bytes(reply), text)
     if reply.status:
         assert raw == b""
         return
