@@ -136,6 +136,7 @@ ALONE = {"fingerprint", "aux", "terminal_seq", "reason", "type"}
 FIELDS = [name for name in at.Entry._fields if name not in {"crc32c", *ALONE}]
 ALONE_SOMETIMES = {
     ("flags", "office"),  # PIN_OK on papers
+    ("flags", "settled at the office"),  # the same
     ("batch_no", "office"),  # a key without KEY_IS_REQUEST
     ("original_seq", "refused"),
     ("original_part", "refused"),
@@ -152,6 +153,8 @@ def kind_of(record):
         return "office"
     if record.outcome in {at.DECLINED, at.PIN_REQUIRED}:
         return "refused"
+    if record.outcome == at.EFFECT and record.flags & at.F_KEY_IS_REQUEST:
+        return "settled at the office"
     return "hold reversed" if record.type == at.REVERSAL and not record.debit_wallet else "settled"
 
 
