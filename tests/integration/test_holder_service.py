@@ -539,7 +539,9 @@ def test_payments_are_answered_while_people_sign_in(tmp_path):
     full = {"argon2_memory_kib": 65_536, "argon2_passes": 3, "refusal_ms": 250}
     with Campus(tmp_path / "campus", settings={"staff": full}) as campus:
         till = campus.terminal("POS-LAT")
-        payers = [campus.open_account(top_up_fen=5_000) for _ in range(40)]  # whose meal limits last
+        payers = [
+            campus.open_account(top_up_fen=5_000) for _ in range(40)
+        ]  # whose meal limits last
         phones = [holder(campus)[1] for _ in range(20)]
         signing = [threading.Thread(target=phone.sign_in, args=(INITIAL,)) for phone in phones]
         for thread in signing:
