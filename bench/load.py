@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from array import array
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from bench.workload import TERMINALS, Draws, terminal_name
 from campuscard.v1 import terminal_service_pb2 as pb
 from campuscard.v1 import terminal_service_pb2_grpc
 from ext.front import load
+from server.front import CONGESTION
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -260,5 +262,7 @@ def connected(address: str) -> socket.socket:
     host, port = address.rsplit(":", 1)
     made = socket.create_connection((host, int(port)), timeout=CALL_S)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):  # a kernel without it
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
     made.setblocking(False)
     return made

@@ -52,7 +52,7 @@ from server.metrics import EngineCollector
 from server.office_lane import OfficeLane
 from server.page_tokens import PageTokens
 from server.passed import Handlers
-from server.precedence import put_payments_first
+from server.precedence import PaymentsFirst
 from server.projector import Projector
 from server.services.office import Office
 from server.services.ops import OpsService
@@ -245,7 +245,10 @@ class Server:
         stack.push_async_callback(self._stop_doors, grpc_server, ops)
         self._open_front(engine, guards, handlers, trust)
         if settings.server.payments_first:
-            _log.info("payments_run", precedence=put_payments_first())
+            first = PaymentsFirst()
+            _log.info("payments_run", precedence=first.precedence)
+            first.start()
+            stack.push_async_callback(first.stop)
         self._serve_metrics(metrics, stack)
         self._say_started(engine)
 

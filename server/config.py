@@ -114,9 +114,9 @@ class ServerSettings(_Section):
     )
     payments_first: bool = _setting(
         True,
-        "Run the threads that decide and commit at the lowest real-time priority, where there are two "
-        "cores or more and CAP_SYS_NICE or an RLIMIT_RTPRIO of 1 permits it. Kernels before 6.12 may "
-        "stop such a thread for 50 ms a second if it never sleeps.",
+        "While Python is busy, with an import or a report, run the threads of payments at the lowest "
+        "real-time priority, where there are two cores or more and CAP_SYS_NICE or an RLIMIT_RTPRIO of 1 "
+        "permits it. Kernels before 6.12 may stop such a thread for 50 ms a second if it never sleeps.",
     )
 
 

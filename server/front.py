@@ -9,6 +9,7 @@ a refusal's words, once each, and the methods that are not hot, see ``server.pas
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import socket
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from server.passed import Handlers
 
 SERVICE: Final = "/campuscard.v1.TerminalService/"
+CONGESTION: Final = b"cubic"
+"""How connections of terminals share a network. BBR, which some systems have chosen for all, keeps each
+to four packets for 200 ms every ten seconds to find out how fast it is: too few where many calls share
+one."""
 _BACKLOG: Final = 1_024
 _LOOK_S: Final = 0.02
 _SPARE_CORES: Final = 4
@@ -178,6 +183,8 @@ def _listening(address: str) -> socket.socket:
         made = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise OSError(f"front.address: cannot listen on {address}: {error.strerror}") from error
+    with contextlib.suppress(OSError):  # a kernel without it
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
     made.setblocking(False)
     return made
 

@@ -7,14 +7,18 @@ import sys
 
 import pytest
 
+from server.precedence import Hurry
 from tests.campus import ROOT
 
 CHILD = """
-import json, os, resource, sys, threading
-from server.precedence import put_payments_first
+import asyncio, json, os, resource, sys, threading, time
+from server.precedence import PaymentsFirst
 os.sched_setscheduler(0, getattr(os, sys.argv[1]), os.sched_param(0))
 os.setpriority(os.PRIO_PROCESS, 0, int(sys.argv[2]))
-ended = threading.Event()
+ended, calm = threading.Event(), threading.Event()
+def compute():
+    while not calm.is_set():
+        sum(range(1_000))
 for name in ("sequencer", "committer", "front-0", "projector", "reader"):
     threading.Thread(target=ended.wait, name=name).start()
 if sys.argv[3] == "one core":
@@ -23,21 +27,35 @@ if sys.argv[3] == "forbidden":
     resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
     if os.geteuid() == 0:
         os.setuid(65_534)
-found = put_payments_first()
-later = threading.Thread(target=ended.wait, name="later")
-later.start()
-policies = {
-    one.name: (
-        os.sched_getscheduler(one.native_id) & ~os.SCHED_RESET_ON_FORK,
-        os.sched_getparam(one.native_id).sched_priority,
-        os.getpriority(os.PRIO_PROCESS, one.native_id),
-    )
-    for one in threading.enumerate()
-}
+def policies():
+    return {
+        one.name: (
+            os.sched_getscheduler(one.native_id) & ~os.SCHED_RESET_ON_FORK,
+            os.sched_getparam(one.native_id).sched_priority,
+            os.getpriority(os.PRIO_PROCESS, one.native_id),
+        )
+        for one in threading.enumerate()
+    }
+async def changed(before):
+    end = time.monotonic() + 60
+    while policies()["sequencer"] == before["sequencer"] and time.monotonic() < end:
+        await asyncio.sleep(0.05)
+    return policies()
+async def run():
+    first = PaymentsFirst()
+    threading.Thread(target=compute, name="later").start()
+    start = policies()
+    first.start()
+    busy = await changed(start) if first.precedence == "first" else policies()
+    calm.set()
+    after = await changed(busy) if first.precedence == "first" else policies()
+    await first.stop()
+    return first.precedence, start, busy, after
+found = asyncio.run(run())
 ended.set()
-print(json.dumps([found, policies]))
+print(json.dumps(found))
 """
-OTHERS = ("MainThread", "front-0", "projector", "reader", "later")
+OTHERS = ("MainThread", "projector", "reader", "later")
 
 
 def ran(policy="SCHED_OTHER", niceness=0, *, right="own"):
@@ -52,28 +70,40 @@ def ran(policy="SCHED_OTHER", niceness=0, *, right="own"):
         text=True,
         check=True,
     )
-    found, policies = json.loads(done.stdout)
-    return found, {name: tuple(values) for name, values in policies.items()}
+    found, *seen = json.loads(done.stdout)
+    return found, [{name: tuple(values) for name, values in one.items()} for one in seen]
 
 
-def test_only_threads_that_sleep_at_every_commit_go_first():
-    found, policies = ran()
+def test_only_threads_that_sleep_at_every_commit_go_first_and_only_while_python_is_busy():
+    found, (start, busy, after) = ran()
     if found == "equal":
         pytest.skip("no real-time priority here: one core, or no CAP_SYS_NICE and no RLIMIT_RTPRIO")
     assert found == "first"
-    assert policies["sequencer"] == policies["committer"] == (os.SCHED_RR, 1, 0)
-    assert {policies[name] for name in OTHERS} == {(os.SCHED_OTHER, 0, 0)}
+    assert set(start.values()) == {(os.SCHED_OTHER, 0, 0)}
+    assert busy["sequencer"] == busy["committer"] == (os.SCHED_RR, 1, 0)
+    assert {busy[name] for name in OTHERS} == {(os.SCHED_OTHER, 0, 0)}
+    assert {after[name] for name in ("sequencer", "committer")} == {(os.SCHED_OTHER, 0, 0)}
+
+
+def test_payments_hurry_at_once_and_for_a_while():
+    hurry = Hurry()
+    seen = [
+        hurry.now(share, at_s) for share, at_s in ((0.1, 10), (0.5, 11), (0.4, 11.9), (0.4, 12))
+    ]
+    assert seen == [False, True, True, False]
 
 
 @pytest.mark.parametrize("right", ["forbidden", "one core"])
 def test_what_is_not_permitted_changes_no_thread(right):
-    found, policies = ran(right=right)
+    found, seen = ran(right=right)
     assert found == "equal"
-    assert set(policies.values()) == {(os.SCHED_OTHER, 0, 0)}
+    assert {values for one in seen for values in one.values()} == {(os.SCHED_OTHER, 0, 0)}
 
 
 @pytest.mark.parametrize(("policy", "niceness"), [("SCHED_IDLE", 0), ("SCHED_OTHER", 7)])
 def test_a_chosen_priority_stays(policy, niceness):
-    found, policies = ran(policy, niceness)
+    found, seen = ran(policy, niceness)
     assert found == "inherited"
-    assert set(policies.values()) == {(getattr(os, policy), 0, niceness)}
+    assert {values for one in seen for values in one.values()} == {
+        (getattr(os, policy), 0, niceness)
+    }
