@@ -2,7 +2,6 @@
 
 import itertools
 import pathlib
-import ssl
 import struct
 import threading
 import time
@@ -156,22 +155,12 @@ def test_others_are_served_during_a_flood(campus, kind):
 def test_others_are_served_during_a_flood_through_tls(tmp_path, kind):
     """The attacker has a certificate: it is a terminal that somebody took over."""
     issuer = Issuer(tmp_path)
-    front = {
-        "address": "127.0.0.1:0",
-        "certificate": str(tmp_path / "chain.pem"),
-        "key": str(tmp_path / "key.pem"),
-        "terminal_ca": str(tmp_path / "ca.pem"),
-    }
-    leaf = issuer.authority.terminal("TAKEN")
-    (tmp_path / "taken.pem").write_bytes(leaf.key + leaf.chain)
-    context = ssl.create_default_context(cadata=issuer.authority.pem.decode())
-    context.load_cert_chain(tmp_path / "taken.pem")
-    context.set_alpn_protocols(["h2"])
+    context = issuer.context("TAKEN")
 
     def secure(plain):
         return context.wrap_socket(plain, server_hostname="localhost")
 
-    with Campus(tmp_path / "campus", settings={"front": front}) as campus:
+    with Campus(tmp_path / "campus", settings={"front": issuer.front()}) as campus:
         campus.terminal("HONEST", sign_in=False)
         holder = campus.open_account(top_up_fen=10_000_000)
         honest = Secured(campus, issuer, "HONEST")

@@ -25,13 +25,7 @@ def issuer(tmp_path):
 @pytest.fixture
 def campus(tmp_path, issuer):
     """A campus whose terminals need certificates; ONE and TWO are signed in."""
-    front = {
-        "address": "127.0.0.1:0",
-        "certificate": str(issuer.directory / "chain.pem"),
-        "key": str(issuer.directory / "key.pem"),
-        "terminal_ca": str(issuer.directory / "ca.pem"),
-    }
-    with Campus(tmp_path / "campus", settings={"front": front}) as running:
+    with Campus(tmp_path / "campus", settings={"front": issuer.front()}) as running:
         yield running
 
 
@@ -40,17 +34,12 @@ class Client:
 
     def __init__(self, campus, issuer, version, name):
         self.address, self.issuer = campus.front_address, issuer
-        self.context = ssl.create_default_context(cadata=issuer.authority.pem.decode())
+        self.context = issuer.context(name)
         self.context.minimum_version = self.context.maximum_version = version
-        self.context.set_alpn_protocols(["h2"])
-        self.load(name)
         self.session = None
 
     def load(self, name):
-        leaf = self.issuer.authority.terminal(name)
-        path = self.issuer.directory / "own.pem"
-        path.write_bytes(leaf.key + leaf.chain)
-        self.context.load_cert_chain(path)
+        self.issuer.show(self.context, name)
 
     def connect(self):
         """Return a Caller; it resumes the session that was kept."""

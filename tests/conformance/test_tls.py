@@ -38,6 +38,30 @@ class Issuer:
         (self.directory / "chain.pem").write_bytes(made.chain)
         return made.der
 
+    def front(self, **more):
+        """Return the settings of a front end whose terminals need certificates."""
+        return {
+            "address": "127.0.0.1:0",
+            "certificate": str(self.directory / "chain.pem"),
+            "key": str(self.directory / "key.pem"),
+            "terminal_ca": str(self.directory / "ca.pem"),
+            **more,
+        }
+
+    def show(self, context, name):
+        """Have a client's context show a new certificate of a terminal."""
+        leaf = self.authority.terminal(name)
+        path = self.directory / "own.pem"
+        path.write_bytes(leaf.key + leaf.chain)
+        context.load_cert_chain(path)
+
+    def context(self, name, alpn=("h2",)):
+        """Return the context of a client that is a terminal."""
+        made = ssl.create_default_context(cadata=self.authority.pem.decode())
+        self.show(made, name)
+        made.set_alpn_protocols(list(alpn))
+        return made
+
 
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory):
@@ -47,13 +71,7 @@ def issuer(tmp_path_factory):
 @pytest.fixture(scope="module")
 def campus(tmp_path_factory, issuer):
     """A campus whose terminals need certificates."""
-    front = {
-        "address": "127.0.0.1:0",
-        "certificate": str(issuer.directory / "chain.pem"),
-        "key": str(issuer.directory / "key.pem"),
-        "terminal_ca": str(issuer.directory / "ca.pem"),
-        "handshake_ms": 500,
-    }
+    front = issuer.front(handshake_ms=500)
     with Campus(tmp_path_factory.mktemp("campus"), settings={"front": front}) as running:
         yield running
 
@@ -71,14 +89,9 @@ class Secured:
 
 def greeted(campus, issuer, *, versions=None, alpn=("h2",)):
     """Shake hands; returns the TLS socket."""
-    context = ssl.create_default_context(cadata=issuer.authority.pem.decode())
-    leaf = issuer.authority.terminal("HANDSHAKE")
-    path = issuer.directory / "handshake.pem"
-    path.write_bytes(leaf.key + leaf.chain)
-    context.load_cert_chain(path)
+    context = issuer.context("HANDSHAKE", alpn)
     if versions:
         context.minimum_version, context.maximum_version = versions
-    context.set_alpn_protocols(list(alpn))
     host, port = campus.front_address.rsplit(":", 1)
     plain = socket.create_connection((host, int(port)), timeout=CALL_S)
     return context.wrap_socket(plain, server_hostname="localhost")
