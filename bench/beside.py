@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +23,15 @@ from bench.registry import roster
 from bench.rows import Row, progress, rounded
 from bench.serving import Served, Setting, serving
 from bench.workload import SPARE_ROWS, TERMINALS, Scale, draws
+from campuscard.v1 import account_service_pb2 as accounts_pb
+from campuscard.v1 import parameter_service_pb2 as parameters_pb
+from campuscard.v1 import roster_pb2 as pb
+from clients.admin.calls import Services, new_request_id
 from clients.admin.demo import first_secret
 from clients.admin.demo_staff import DemoStaff
+from clients.admin.office_roster import PIECE
 from ext.front import load
-from server.idle import LOWEST
+from ext.histogram import Histogram
 
 ACCOUNTS: Final = 50_000
 QUIET: Final = 500
@@ -96,7 +99,8 @@ class Beside:
         progress(f"payments at half load, beside an import of {rows:,} holders and reports")
         staff = DemoStaff(directory, self._served.address)
         staff.enter(first_secret(self._served.process))
-        commands = Commands(self._served.address, staff.token())
+        staff.sign_in()
+        clerk = Clerk(self._served.address)
         file = directory / "roster.csv"
         file.write_bytes(roster(rows))
         with (
@@ -108,19 +112,25 @@ class Beside:
             self._served.catch_up()
             over = threading.Event()
             with as_other_machines() as first:
-                alone = terminals.run(int(half * seconds), gaps_ns=poisson(half))
+                alone = Seconds(terminals, half)
+                while alone.count < seconds:
+                    alone.pay()
                 began = time.monotonic()
-                importing = pool.submit(ended(terminals.stop, over, commands.imports), file)
-                reports = pool.submit(commands.reports, over)
-                beside = terminals.run(int(half * _IMPORT_S), gaps_ns=poisson(half))
+                importing = pool.submit(ended(over, clerk.imports), file)
+                reports = pool.submit(clerk.reports, over)
+                beside = Seconds(terminals, half)
+                while not over.is_set():
+                    beside.pay()
             importing.result()
             told = {
                 "per_s": rounded(half),
                 "seconds": round(time.monotonic() - began, 1),
                 "reports": reports.result(),
                 "callers_first": first,
+                "all_alone_p99_ms": rounded(alone.took.at(_P99) / 1e6),
+                "all_p99_ms": rounded(beside.took.at(_P99) / 1e6),
             }
-        return self._row(f"rpc native beside import {rows}", alone, beside, TWICE, told)
+        return self._row(f"rpc native beside import {rows}", alone.median(), beside.median(), TWICE, told)
 
     def _row(self, name: str, alone: Ran, beside: Ran, most: float, told: dict[str, Any]) -> Row:
         alone_ms, beside_ms = alone.took.at(_P99) / 1e6, beside.took.at(_P99) / 1e6
@@ -143,6 +153,40 @@ class Beside:
         )
 
 
+class Seconds:
+    """Payments at an even rate, measured a second at a time.
+
+    What the machine itself does every few seconds is in some of them, what is beside them in all: the
+    second of the median tells the one from the other.
+
+    Attributes:
+        took: all of them.
+        count: seconds.
+    """
+
+    def __init__(self, terminals: Terminals, per_s: float) -> None:
+        self._terminals = terminals
+        self._calls = max(1, int(per_s))
+        self._gaps_ns = poisson(per_s)
+        self._ran: list[Ran] = []
+        self.took = Histogram()
+
+    @property
+    def count(self) -> int:
+        """How many seconds there were."""
+        return len(self._ran)
+
+    def pay(self) -> None:
+        """Do it for one more second."""
+        ran = self._terminals.run(self._calls, gaps_ns=self._gaps_ns)
+        self._ran.append(ran)
+        self.took.add_all(ran.took)
+
+    def median(self) -> Ran:
+        """Return the second whose 99th percentile is in the middle."""
+        return sorted(self._ran, key=lambda ran: ran.took.at(_P99))[self.count // 2]
+
+
 @contextlib.contextmanager
 def as_other_machines() -> Iterator[bool]:
     """Have this thread, where the system permits it, go before the other processes of this machine.
@@ -160,64 +204,60 @@ def as_other_machines() -> Iterator[bool]:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
-def ended(
-    stop: Callable[[], None], over: threading.Event, work: Callable[[Path], None]
-) -> Callable[[Path], None]:
-    """Return work that ends what runs beside it, however it ends itself."""
+def ended(over: threading.Event, work: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Return work that tells when it has ended, however it does."""
 
     def both(file: Path) -> None:
         try:
             work(file)
         finally:
             over.set()
-            stop()
 
     return both
 
 
-def give_way(leader: int) -> None:
-    """Give a process, the first of its session, the lowest priority: its session too, where that counts."""
-    os.setpriority(os.PRIO_PROCESS, leader, LOWEST)
-    with contextlib.suppress(OSError):  # a kernel without groups of sessions, or too often asked
-        Path(f"/proc/{leader}/autogroup").write_text(str(LOWEST), encoding="ascii")
+class Clerk:
+    """A member of staff at another machine: asks and reads on, and lets the server do the rest."""
 
-
-class Commands:
-    """The command line of a member of staff.
-
-    It stands for another machine, so it gives way to everything on this one.
-    """
-
-    def __init__(self, address: str, token: str) -> None:
-        self._environment = {
-            **os.environ,
-            "CAMPUSCARD_TOKEN": token,
-            "CAMPUSCARD_ADDRESS": address,
-        }
+    def __init__(self, address: str) -> None:
+        self._address = address
 
     def imports(self, file: Path) -> None:
-        """Import a roster."""
-        self._run("office", "import", str(file))
+        """Import a roster.
+
+        Raises:
+            RuntimeError: not every row of it was good.
+        """
+        header = pb.ImportHoldersHeader(
+            request_id=new_request_id(),
+            file_name=file.name,
+            kind=accounts_pb.HOLDER_KIND_STUDENT,
+        )
+
+        def requests() -> Iterator[pb.ImportHoldersRequest]:
+            yield pb.ImportHoldersRequest(header=header)
+            with file.open("rb") as stream:
+                while piece := stream.read(PIECE):
+                    yield pb.ImportHoldersRequest(content=piece)
+
+        summary = pb.ImportSummary()
+        with Services(self._address) as services:
+            for response in services.office.ImportHolders(requests(), timeout=_IMPORT_S):
+                summary = response.summary
+        if not summary.added or summary.refused:
+            raise RuntimeError(f"the import ended so: {summary}")
 
     def reports(self, over: threading.Event) -> int:
         """Ask what today would have been under another day limit, again and again; how often."""
-        count, today = 0, dt.datetime.now(dt.UTC).date()
-        days = ("--from", str(today - dt.timedelta(days=1)), "--to", str(today))
-        while not over.is_set():
-            self._run("param", "what-if", "day_limit_fen=5000", *days)
-            count += 1
+        today = dt.datetime.now(dt.UTC).date()
+        request = parameters_pb.WhatIfRequest(
+            from_date=(today - dt.timedelta(days=1)).isoformat(), to_date=today.isoformat()
+        )
+        request.values.add(key="day_limit_fen", value="5000")
+        count = 0
+        with Services(self._address) as services:
+            while not over.is_set():
+                for _ in services.parameters.WhatIf(request, timeout=_IMPORT_S):
+                    pass
+                count += 1
         return count
-
-    def _run(self, *arguments: str) -> None:
-        with subprocess.Popen(
-            [sys.executable, "-m", "clients.admin.cli", *arguments, "-o", "json"],
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as command:
-            give_way(command.pid)
-            printed, complained = command.communicate()
-        if command.returncode != 0:
-            raise RuntimeError(f"{' '.join(arguments[:2])}: {complained.strip() or printed[-500:]}")

@@ -19,11 +19,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import platform
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -38,9 +40,12 @@ ASIDE: Final = ("reader", "checkpoint")
 """Names of the other threads without Python."""
 CORES_MIN: Final = 2
 """Fewer: a thread that went before all others would stop them."""
-LOOK_S: Final = 0.2
+LOOK_S: Final = 0.1
 BUSY: Final = 0.5
-"""Of a core, that Python takes between two looks: an import does, the projector's writing does not."""
+"""Of a core, that Python and its worker processes take between two looks.
+
+An import takes it, and so does a report; the projector's writing does not.
+"""
 CALM_S: Final = 1.0
 """How long payments still go first after Python was busy last."""
 _POLICY: Final = os.SCHED_RR | os.SCHED_RESET_ON_FORK
@@ -48,6 +53,7 @@ _FRONT_NICE: Final = -10
 _SLICE_NS: Final = 100_000  # the least there is
 _SETATTR: Final = {"x86_64": 314, "aarch64": 274}  # the C library has no name for it before 2.41
 _ATTRIBUTES: Final = struct.Struct("=IIQiIQQQ")
+_CPUCLOCK_SCHED: Final = 2  # clock_getcpuclockid(3), which Python has for threads only
 _RESET_ON_FORK: Final = 1  # only CAP_SYS_NICE may take it back
 
 
@@ -141,8 +147,9 @@ class PaymentsFirst(Background):
         return Precedence.FIRST
 
     def _python_ns(self) -> int:
-        """For how long Python's threads have computed."""
-        return time.process_time_ns() - sum(time.clock_gettime_ns(clock) for clock in self._clocks)
+        """For how long Python's threads and the living worker processes have computed."""
+        native = sum(time.clock_gettime_ns(clock) for clock in self._clocks)
+        return time.process_time_ns() - native + sum(_computed_ns())
 
     async def _run(self) -> None:
         if self.precedence is not Precedence.FIRST:
@@ -155,6 +162,14 @@ class PaymentsFirst(Background):
             if (first := hurry.now(share, at_s)) != self._first:
                 self.put(first=first)
             before_s, before_ns = at_s, at_ns
+
+
+def _computed_ns() -> Iterator[int]:
+    """For how long each worker process has computed."""
+    for child in multiprocessing.active_children():
+        if child.pid is not None:
+            with contextlib.suppress(OSError):  # it has ended since
+                yield time.clock_gettime_ns((~child.pid << 3) | _CPUCLOCK_SCHED)
 
 
 def _native_threads() -> list[_Native]:

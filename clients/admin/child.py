@@ -64,7 +64,7 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env={**os.environ, DIES_WITH_PARENT: "1"},
-                start_new_session=True,  # Ctrl-C is for the demo, which then drains the server
+                process_group=0,  # Ctrl-C is for the demo, which then drains the server
             )
 
     def wait_ready(self) -> None:
