@@ -2,9 +2,9 @@
 
 Under its default policy Linux may leave a thread that has work to do waiting until the next tick, 4 ms,
 behind one of the lowest priority, and a payment passes several threads. So while Python computes (an
-import, a report), the sequencer and the committer get the lowest real-time priority: they are short,
-and sleep at every commit. The front end's threads get a better place under the default policy and no
-more: a flood of calls must not keep the machine from all else, the kernel's writing included.
+import, a report), they get the lowest real-time priority: they are short, and sleep at every commit. A
+front end's thread that is busy itself gets a better place under the default policy and no more: a flood
+of calls must not keep the machine from all else, the kernel's writing included.
 
 For the rest of the time all stay under the default policy, with the shortest time slice. A real-time
 thread stays on the core that it ran on last, whoever is running there: the sequencer would stop the
@@ -27,7 +27,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final
 
 from server.background import Background
@@ -41,6 +41,8 @@ ASIDE: Final = ("reader", "checkpoint")
 CORES_MIN: Final = 2
 """Fewer: a thread that went before all others would stop them."""
 LOOK_S: Final = 0.1
+FLOOD: Final = 0.7
+"""Of a core, from which on a front end's thread counts as flooded."""
 BUSY: Final = 0.5
 """Of a core, that Python and its worker processes take between two looks.
 
@@ -49,7 +51,7 @@ An import takes it, and so does a report; the projector's writing does not.
 CALM_S: Final = 1.0
 """How long payments still go first after Python was busy last."""
 _POLICY: Final = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-_FRONT_NICE: Final = -10
+_AHEAD_NICE: Final = -10
 _SLICE_NS: Final = 100_000  # the least there is
 _SETATTR: Final = {"x86_64": 314, "aarch64": 274}  # the C library has no name for it before 2.41
 _ATTRIBUTES: Final = struct.Struct("=IIQiIQQQ")
@@ -68,6 +70,17 @@ class Precedence(StrEnum):
     """Whoever started us chose another priority, and it stays."""
 
 
+class Place(Enum):
+    """Where a thread of payments runs."""
+
+    ALONG = "along"
+    """Under the default policy with the shortest slice."""
+    AHEAD = "ahead"
+    """The same, before most others."""
+    FIRST = "first"
+    """Before all under the default policy."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Native:
     """A running thread without Python."""
@@ -76,20 +89,20 @@ class _Native:
     ident: int  # the C library's
     number: int  # the system's
 
-    def go_first(self) -> None:
-        """Wait for nobody; a front end, which under a flood never sleeps, for few."""
-        if self.name in DECIDING:
-            os.sched_setscheduler(self.number, _POLICY, os.sched_param(1))
-        else:
-            self._set_default(_FRONT_NICE)
+    def computed_ns(self) -> int:
+        """For how long it has computed."""
+        return time.clock_gettime_ns(time.pthread_getcpuclockid(self.ident))
 
-    def go_along(self) -> None:
-        """Return to the default policy with the shortest slice; a kernel without slices ignores it."""
+    def take(self, place: Place) -> None:
+        """Run there from now on; a kernel without slices ignores that of the default policy."""
+        if place is Place.FIRST:
+            os.sched_setscheduler(self.number, _POLICY, os.sched_param(1))
+            return
         if os.sched_getscheduler(self.number) & ~os.SCHED_RESET_ON_FORK != os.SCHED_OTHER:
             os.sched_setscheduler(
                 self.number, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0)
             )
-        self._set_default(0)
+        self._set_default(_AHEAD_NICE if place is Place.AHEAD else 0)
 
     def _set_default(self, nice: int) -> None:
         call = _SETATTR.get(platform.machine())
@@ -112,59 +125,88 @@ class Hurry:
         return at_s < self._until_s
 
 
+class Meter:
+    """What share of a core threads take between two looks.
+
+    Args:
+        native: all running threads without Python.
+    """
+
+    def __init__(self, native: list[_Native]) -> None:
+        self._native = native
+        self._at_ns, self._before_ns = time.monotonic_ns(), self._computed_ns()
+
+    def look(self) -> list[float]:
+        """Return the share of Python with its living worker processes, then that of each thread."""
+        at_ns, now_ns = time.monotonic_ns(), self._computed_ns()
+        passed_ns = at_ns - self._at_ns
+        shares = [
+            (now - before) / passed_ns for now, before in zip(now_ns, self._before_ns, strict=True)
+        ]
+        self._at_ns, self._before_ns = at_ns, now_ns
+        return shares
+
+    def _computed_ns(self) -> list[int]:
+        native = [one.computed_ns() for one in self._native]
+        return [time.process_time_ns() - sum(native) + sum(workers_ns()), *native]
+
+
 class PaymentsFirst(Background):
     """Has the running threads of payments go before Python's while those are busy."""
 
     def __init__(self) -> None:
         super().__init__("payments-first")
-        native = _native_threads()
-        self._hot = [one for one in native if one.name not in ASIDE]
-        self._clocks = [time.pthread_getcpuclockid(one.ident) for one in native]
-        self._first = False
+        self._native = _native_threads()
+        self._places: dict[str, Place] = {}
         self.precedence = self._permitted()
 
-    def put(self, *, first: bool) -> None:
-        """Let the threads of payments go before all others, or along with them."""
-        self._first = first
-        for one in self._hot:
-            with contextlib.suppress(ProcessLookupError):  # it has ended: so does the server
-                if first:
-                    one.go_first()
-                else:
-                    one.go_along()
+    def put(self, place: Place) -> None:
+        """Have all threads of payments run at one place."""
+        for one in self._native:
+            self._put(one, place)
+
+    def _put(self, one: _Native, place: Place) -> None:
+        if one.name in ASIDE or self._places.get(one.name) is place:
+            return
+        with contextlib.suppress(ProcessLookupError):  # it has ended: so does the server
+            one.take(place)
+        self._places[one.name] = place
 
     def _permitted(self) -> Precedence:
         if os.sched_getscheduler(0) != os.SCHED_OTHER or os.getpriority(os.PRIO_PROCESS, 0) != 0:
             return Precedence.INHERITED
-        self.put(first=False)
+        self.put(Place.ALONG)
         if len(os.sched_getaffinity(0)) < CORES_MIN:
             return Precedence.EQUAL
         try:
-            self.put(first=True)
+            self.put(Place.AHEAD)
+            self.put(Place.FIRST)
         except PermissionError:
+            self.put(Place.ALONG)
             return Precedence.EQUAL
-        self.put(first=False)
+        self.put(Place.ALONG)
         return Precedence.FIRST
-
-    def _python_ns(self) -> int:
-        """For how long Python's threads and the living worker processes have computed."""
-        native = sum(time.clock_gettime_ns(clock) for clock in self._clocks)
-        return time.process_time_ns() - native + sum(_computed_ns())
 
     async def _run(self) -> None:
         if self.precedence is not Precedence.FIRST:
             return
-        hurry, before_s, before_ns = Hurry(), time.monotonic(), self._python_ns()
+        hurry, meter = Hurry(), Meter(self._native)
         while True:
             await asyncio.sleep(LOOK_S)
-            at_s, at_ns = time.monotonic(), self._python_ns()
-            share = (at_ns - before_ns) / 1e9 / (at_s - before_s)
-            if (first := hurry.now(share, at_s)) != self._first:
-                self.put(first=first)
-            before_s, before_ns = at_s, at_ns
+            python, *native = meter.look()
+            first = hurry.now(python, time.monotonic())
+            for one, share in zip(self._native, native, strict=True):
+                self._put(one, place_of(one.name, share, first=first))
 
 
-def _computed_ns() -> Iterator[int]:
+def place_of(name: str, share: float, *, first: bool) -> Place:
+    """Return where a thread belongs that takes a share of a core."""
+    if not first:
+        return Place.ALONG
+    return Place.AHEAD if name.startswith(FRONT) and share >= FLOOD else Place.FIRST
+
+
+def workers_ns() -> Iterator[int]:
     """For how long each worker process has computed."""
     for child in multiprocessing.active_children():
         if child.pid is not None:

@@ -24,6 +24,7 @@ import structlog
 from core.blocks import Block, BlockError
 from core.documents import DocumentError
 from core.refusals import Refusal
+from server.folding import Folding
 from server.projection import Projection
 from server.registry import Position, Registry, SchemaError
 
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 
     from core.ports import HolderKeys
 
-COMMIT_INTERVAL_S: Final = 0.02
-"""The registry commits at most this often."""
+COMMIT_S: Final = 0.02
+"""How long after a commit the registry commits again, when the journal has no more for it."""
+COMMIT_BUSY_S: Final = 1.0
+"""The same under a steady flow: a page that changes often is written once."""
 IDLE_S: Final = 0.02
 """How long the journal is left alone when nobody waits."""
 RETRY_S: Final = 1
@@ -93,6 +96,7 @@ class Projector:
     def __init__(self, journal: Journal, path: Path, *, keys: HolderKeys) -> None:
         self._journal = journal
         self._path = path
+        self._folding = Folding(path)
         self._keys = keys
         self._opened: _Opened | None = None
         self._reads: deque[_Read] = deque()
@@ -116,6 +120,7 @@ class Projector:
         self._stopping = True
         self._wake.set()
         self._thread.join()
+        self._folding.close()
 
     def discard(self, reason: str) -> None:
         """Throw the registry away and make it anew from the journal; reads wait for it.
@@ -216,9 +221,10 @@ class Projector:
                 opened, self._journal.read_blocks(self.applied_seq + 1, CHUNK_BYTES)
             )
             self._answer_reads(opened.registry)
-            if self._in_transaction and time.monotonic() - self._committed_at >= COMMIT_INTERVAL_S:
+            rest_s = COMMIT_BUSY_S if moved else COMMIT_S
+            if self._in_transaction and time.monotonic() - self._committed_at >= rest_s:
                 self._commit()
-            if opened.projection.erased and not self._in_transaction:
+            if opened.projection.erased and not self._in_transaction and not self._folding.running:
                 # Pages as they were before stand in the log until it is emptied.
                 emptied = opened.registry.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 opened.projection.erased = emptied.fetchone()[0] != 0
@@ -259,6 +265,7 @@ class Projector:
         if self._in_transaction and self._opened is not None:
             self._opened.registry.connection.execute("COMMIT")
             self._in_transaction = False
+            self._folding.begin()
         self._committed_at = time.monotonic()
 
     def _open(self) -> _Opened:
@@ -310,6 +317,7 @@ class Projector:
     def _close(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
+            self._folding.wait()
             opened.registry.close()
 
     def _fail(self, error: Exception) -> None:

@@ -1,13 +1,15 @@
 """Which threads go first, as the system sees it. Each case is a process: a priority is not taken back."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
-from server.precedence import Hurry
+from server.precedence import FLOOD, Hurry, Place, place_of, workers_ns
 from tests.campus import ROOT
 
 CHILD = """
@@ -55,6 +57,7 @@ found = asyncio.run(run())
 ended.set()
 print(json.dumps(found))
 """
+PAYING = ("sequencer", "committer", "front-0")
 OTHERS = ("MainThread", "projector", "reader", "later")
 
 
@@ -80,9 +83,9 @@ def test_only_threads_that_sleep_at_every_commit_go_first_and_only_while_python_
         pytest.skip("no real-time priority here: one core, or no CAP_SYS_NICE and no RLIMIT_RTPRIO")
     assert found == "first"
     assert set(start.values()) == {(os.SCHED_OTHER, 0, 0)}
-    assert busy["sequencer"] == busy["committer"] == (os.SCHED_RR, 1, 0)
+    assert {busy[name] for name in PAYING} == {(os.SCHED_RR, 1, 0)}
     assert {busy[name] for name in OTHERS} == {(os.SCHED_OTHER, 0, 0)}
-    assert {after[name] for name in ("sequencer", "committer")} == {(os.SCHED_OTHER, 0, 0)}
+    assert {after[name] for name in PAYING} == {(os.SCHED_OTHER, 0, 0)}
 
 
 def test_payments_hurry_at_once_and_for_a_while():
@@ -91,6 +94,32 @@ def test_payments_hurry_at_once_and_for_a_while():
         hurry.now(share, at_s) for share, at_s in ((0.1, 10), (0.5, 11), (0.4, 11.9), (0.4, 12))
     ]
     assert seen == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "first", "place"),
+    [
+        ("front-0", FLOOD, True, Place.AHEAD),
+        ("front-0", FLOOD - 0.1, True, Place.FIRST),
+        ("sequencer", 1.0, True, Place.FIRST),
+        ("front-0", 1.0, False, Place.ALONG),
+    ],
+)
+def test_a_flooded_front_end_is_not_before_all_else(name, share, first, place):
+    assert place_of(name, share, first=first) is place
+
+
+def test_a_worker_process_counts_while_it_lives():
+    worker = multiprocessing.get_context("spawn").Process(target=sum, args=(range(10**15),))
+    worker.start()
+    end = time.monotonic() + 60
+    while sum(workers_ns()) < 50_000_000 and time.monotonic() < end:
+        time.sleep(0.02)
+    seen = sum(workers_ns())
+    worker.kill()
+    worker.join()
+    assert seen >= 50_000_000
+    assert list(workers_ns()) == []
 
 
 @pytest.mark.parametrize("right", ["forbidden", "one core"])
