@@ -22,6 +22,7 @@ import ctypes
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
@@ -46,10 +47,12 @@ class Folding:
 
     Args:
         path: the registry.
+        broken: is told why, when pages of it may be lost that the log will not keep.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, broken: Callable[[str], None]) -> None:
         self._path = path
+        self._broken = broken
         self._pool = idle_thread("folding")
         self._begun: Future[None] | None = None
         self._ended_s = time.monotonic()
@@ -76,7 +79,7 @@ class Folding:
     def _fold(self) -> None:
         try:
             self._copy()
-        except (sqlite3.Error, OSError) as error:  # the log is whole, and bounded by SQLite
+        except (sqlite3.Error, OSError) as error:
             _log.warning("registry_not_folded", error=str(error))
         finally:
             self._ended_s = time.monotonic()
@@ -97,6 +100,9 @@ class Folding:
             try:
                 folder.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 write_out(file)
+            except OSError as error:
+                self._broken(f"its file: {error}")
+                raise
             finally:
                 folder.execute("PRAGMA synchronous=NORMAL")  # should it be the last to close
 

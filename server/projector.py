@@ -96,7 +96,7 @@ class Projector:
     def __init__(self, journal: Journal, path: Path, *, keys: HolderKeys) -> None:
         self._journal = journal
         self._path = path
-        self._folding = Folding(path)
+        self._folding = Folding(path, self.discard)
         self._keys = keys
         self._opened: _Opened | None = None
         self._reads: deque[_Read] = deque()

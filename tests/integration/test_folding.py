@@ -51,9 +51,15 @@ def things_of(path, *, log=False):
 
 
 @pytest.fixture
-def folding(tmp_path, monkeypatch):
+def broken():
+    """Why the registry is to be made anew, as it was told."""
+    return []
+
+
+@pytest.fixture
+def folding(tmp_path, monkeypatch, broken):
     monkeypatch.setattr(server.folding, "EVERY_S", 0.0)
-    found = Folding(tmp_path / "registry.db")
+    found = Folding(tmp_path / "registry.db", broken.append)
     yield found
     found.close()
 
@@ -104,20 +110,24 @@ def test_the_locks_of_the_registry_survive_a_folding(registry, folding, tmp_path
     assert "database is locked" in alone.stderr
 
 
-def test_a_failed_sync_leaves_the_log_whole(registry, folding, tmp_path, monkeypatch):
-    def fails(_):
-        raise OSError(5, "no disk")
+@pytest.mark.parametrize(("good", "told"), [(0, []), (1, ["its file: [Errno 5] no disk"])])
+def test_a_failed_sync_of_the_file_makes_the_registry_anew(
+    registry, folding, broken, tmp_path, monkeypatch, good, told
+):
+    write_out, calls = server.folding.write_out, []
+
+    def fails(fd):
+        calls.append(fd)
+        if len(calls) > good:
+            raise OSError(5, "no disk")
+        write_out(fd)
 
     monkeypatch.setattr(server.folding, "write_out", fails)
     fill(registry)
     folding.begin()
     folding.wait()
-    assert things_of(tmp_path / "registry.db") == 0
-    monkeypatch.undo()
-    monkeypatch.setattr(server.folding, "EVERY_S", 0.0)
-    folding.begin()
-    folding.wait()
-    assert things_of(tmp_path / "registry.db") == ROWS
+    assert broken == told
+    assert things_of(tmp_path / "registry.db", log=True) == ROWS
 
 
 def test_without_proc_sqlite_syncs_itself(registry, folding, tmp_path, monkeypatch):
